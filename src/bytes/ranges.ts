@@ -1,0 +1,26 @@
+/** A half-open byte range [offset, offset + length). */
+export interface Range {
+  readonly offset: number;
+  readonly length: number;
+}
+
+export function rangeEnd(range: Range): number {
+  return range.offset + range.length;
+}
+
+/** Sorts, drops empty ranges, and joins those that touch or overlap, or that are at most `gap` bytes apart. */
+export function coalesce(ranges: readonly Range[], gap = 0): Range[] {
+  const sorted = ranges.filter((range) => range.length > 0).sort((a, b) => a.offset - b.offset);
+  const joined: { offset: number; length: number }[] = [];
+  for (const range of sorted) {
+    const last = joined.at(-1);
+    if (last && range.offset <= rangeEnd(last) + gap) last.length = Math.max(rangeEnd(last), rangeEnd(range)) - last.offset;
+    else joined.push({ ...range });
+  }
+  return joined;
+}
+
+/** Whether two half-open ranges share a byte. */
+export function overlaps(a: Range, b: Range): boolean {
+  return a.offset < rangeEnd(b) && b.offset < rangeEnd(a);
+}

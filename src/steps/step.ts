@@ -1,0 +1,23 @@
+/** A step of a profile: what it accepts, what it does to a tree, and how to tell afterwards that it was done. */
+import type { ZodType } from 'zod';
+import type { Finding } from '../report.js';
+import type { Tree } from '../fs/filesystem.js';
+
+export interface StepContext {
+  /** The profile file's folder on the host: local sources are found relative to it. */
+  readonly directory: string;
+}
+
+export interface Step<O> {
+  /** The YAML key. */
+  readonly key: string;
+  /** One sentence for the documentation and for the JSON Schema. */
+  readonly summary: string;
+  readonly schema: ZodType<O>;
+  /** One line for the plan: what will be done, with the values. */
+  describe(options: O): string;
+  /** Idempotent: applied twice it changes nothing the second time. */
+  apply(tree: Tree, options: O, context: StepContext): void | Promise<void>;
+  /** Reads the result as a stranger would; empty when all is as asked. */
+  verify(tree: Tree, options: O, context: StepContext): Finding[] | Promise<Finding[]>;
+}

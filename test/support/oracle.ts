@@ -1,0 +1,35 @@
+/**
+ * Programs that others wrote, the judges of our output. A missing one skips the test with a printed reason on a laptop, and fails it in CI.
+ */
+import { execaSync } from 'execa';
+import { test } from 'vitest';
+
+const SEARCH = `${process.env.PATH ?? ''}:/usr/sbin:/sbin`;
+export const oracleEnvironment = { ...process.env, PATH: SEARCH, LC_ALL: 'C', TZ: 'UTC', MTOOLS_SKIP_CHECK: '1' };
+
+export function hasProgram(name: string): boolean {
+  return !execaSync('sh', ['-c', 'command -v "$1"', 'sh', name], { env: oracleEnvironment, reject: false }).failed;
+}
+
+/** A `test` that needs other people's programs: `needs('e2fsck', 'debugfs')('name', fn)`. */
+export function needs(...programs: string[]): typeof test {
+  const missing = programs.filter((name) => !hasProgram(name));
+  if (missing.length === 0 || process.env.CI) return test; // in CI a missing oracle fails in the test itself
+  process.stderr.write(`skipped: ${missing.join(', ')} not installed\n`);
+  return test.skip as unknown as typeof test;
+}
+
+export interface Ran { readonly status: number; readonly output: string }
+
+/** Runs an oracle; its exit status is for the caller to judge. Throws when the program is missing. */
+export function run(program: string, args: readonly string[], input?: string | Uint8Array): Ran {
+  const result = execaSync(program, args, { env: oracleEnvironment, reject: false, all: true, input, maxBuffer: 1 << 28 });
+  if (result.exitCode === undefined) throw new Error(`${program} did not run: ${result.message}`);
+  return { status: result.exitCode, output: result.all ?? '' };
+}
+
+/** Runs an oracle that must succeed and returns what it printed on stdout, as bytes. */
+export function output(program: string, args: readonly string[], input?: string | Uint8Array): Buffer {
+  const result = execaSync(program, args, { env: oracleEnvironment, input, encoding: 'buffer', maxBuffer: 1 << 30 });
+  return Buffer.from(result.stdout);
+}
