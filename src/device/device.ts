@@ -53,7 +53,7 @@ export function memoryDevice(data: Uint8Array): BlockDevice {
     size: data.length,
     read(offset, length) {
       checkBounds(data.length, offset, length);
-      return data.slice(offset, offset + length);
+      return new Uint8Array(data.subarray(offset, offset + length)); // not slice(): a Buffer would hand out its own memory
     },
     write(offset, bytes) {
       checkBounds(data.length, offset, bytes.length);
