@@ -1,0 +1,156 @@
+/**
+ * An image, opened: file → codec → overlay → partition table → filesystems → one tree. The file itself is only ever read; what is written lands in the
+ * overlay. Opening decodes as little as it can, so `inspect` and `cat` on a compressed image are quick.
+ */
+import { RockberryError, withPlace } from '../errors.js';
+import type { Progress } from '../report.js';
+import { openImage, type DecodedImage } from '../codec/codec.js';
+import { sliceDevice, type BlockDevice, type Overlay } from '../device/device.js';
+import { createOverlay } from '../device/overlay.js';
+import { openExt4, superblockTime } from '../fs/ext4/ext4.js';
+import { loadFat } from '../fs/fat/fat.js';
+import type { FileSystem, OpenFileSystem, Time, Tree } from '../fs/filesystem.js';
+import { openLabels, type Labels } from '../fs/labels.js';
+import { createTree, type Mount } from '../fs/tree.js';
+import { readPartitionTable, type Partition, type PartitionTable } from '../partition/table.js';
+import { identify, readSwapHeader } from './identify.js';
+import { assignRoles, mountedAt, type Roles } from './roles.js';
+
+export interface ImagePartition extends Partition {
+  /** What it holds: "ext4", "vfat", "swap", or the name of something we do not edit ("xfs", "empty", "unknown"). */
+  readonly holds: string;
+  readonly filesystem: FileSystem | undefined;
+  readonly label: string;
+  readonly uuid: string;
+  /** Why a filesystem of a kind we know could not be opened. */
+  readonly problem: RockberryError | undefined;
+}
+
+export interface Image {
+  readonly path: string;
+  readonly decoded: DecodedImage;
+  readonly overlay: Overlay;
+  readonly table: PartitionTable;
+  readonly partitions: readonly ImagePartition[];
+  readonly roles: Roles<ImagePartition>;
+  readonly time: Time;
+  /** Reads the image's SELinux policy on first use; undefined when it has none. */
+  labels(): Labels | undefined;
+  /** Where fstab mounts a partition; "swap" for swap. */
+  mountedAt(partition: ImagePartition): string | undefined;
+  /** The root filesystem with everything mounted in it; throws 'unsupported' when there is none. */
+  tree(): Tree;
+  close(): void;
+}
+
+export interface OpenImageOptions {
+  readonly progress?: Progress;
+  readonly temporaryDirectory?: string;
+}
+
+const FAT_EPOCH = 315_532_800; // 1980-01-01: the earliest time that FAT can store
+
+export async function openImageFile(path: string, options: OpenImageOptions = {}): Promise<Image> {
+  const decoded = await openImage(path, options);
+  try {
+    const overlay = createOverlay(decoded.device, options.temporaryDirectory ? { temporaryDirectory: options.temporaryDirectory } : {});
+    const table = readPartitionTable(overlay);
+    const time = imageTime(overlay, table);
+    const openFat = await loadFat();
+    const partitions = table.partitions.map((partition) => openPartition(overlay, partition, [openExt4, openFat], time));
+    return assemble({ path, decoded, overlay, table, partitions, time });
+  } catch (error) {
+    decoded.close();
+    throw error;
+  }
+}
+
+/** The image must have both roles; otherwise an error that says which is missing and why. */
+export function requireRoles(image: Image): void {
+  const broken = image.partitions.find(({ problem }) => problem);
+  if (image.roles.problems.length === 0) return;
+  if (broken?.problem) throw broken.problem;
+  throw new RockberryError('unsupported', `${image.path}: ${image.roles.problems.join('; ')}`, {
+    hint: 'rockberry customizes images that the Raspberry Pi firmware boots directly; see "Limits" in the README',
+  });
+}
+
+type Opened = Pick<Image, 'path' | 'decoded' | 'overlay' | 'table' | 'partitions' | 'time'>;
+
+function assemble(opened: Opened): Image {
+  const roles = assignRoles(opened.partitions);
+  const where = (partition: ImagePartition): string | undefined => mountedAt(partition, roles.fstab, opened.partitions);
+  let labels: { found: Labels | undefined } | undefined;
+  let tree: Tree | undefined;
+  const image: Image = {
+    ...opened, roles, mountedAt: where,
+    labels: () => (labels ??= { found: rootLabels(roles.root?.filesystem, opened) }).found,
+    tree: () => (tree ??= buildTree(image)),
+    close: () => {
+      opened.overlay.close();
+      opened.decoded.close();
+    },
+  };
+  return image;
+}
+
+function buildTree(image: Image): Tree {
+  const { boot, root } = image.roles;
+  if (!root?.filesystem) {
+    throw image.partitions.find(({ problem }) => problem)?.problem
+      ?? new RockberryError('unsupported', `${image.path}: ${image.roles.problems.join('; ')}`);
+  }
+  const bootDirectory = (boot && image.mountedAt(boot)) ?? (root.filesystem.stat('/boot/firmware') ? '/boot/firmware' : '/boot');
+  const others = image.partitions.filter((partition) => partition !== root && partition.filesystem).flatMap((partition): Mount[] => {
+    const path = partition === boot ? bootDirectory : image.mountedAt(partition);
+    return path?.startsWith('/') && path !== '/' ? [{ path: path.replace(/\/+$/, ''), filesystem: partition.filesystem! }] : [];
+  });
+  const label: Labels['label'] = (path, type) => image.labels()?.label(path, type);
+  return createTree([{ path: '/', filesystem: root.filesystem }, ...others], { time: image.time, bootDirectory, label });
+}
+
+function rootLabels(root: FileSystem | undefined, opened: Opened): Labels | undefined {
+  if (!root) return undefined;
+  const plain = createTree([{ path: '/', filesystem: root }], { time: opened.time, bootDirectory: '/boot' });
+  return openLabels({
+    read(path) {
+      const real = plain.resolve(path);
+      return plain.stat(real)?.type === 'file' ? plain.read(real) : undefined;
+    },
+  });
+}
+
+function openPartition(image: BlockDevice, partition: Partition, openers: readonly OpenFileSystem[], time: Time): ImagePartition {
+  const device = sliceDevice(image, partition.start, partition.length);
+  const swap = readSwapHeader(device);
+  if (swap) return { ...partition, ...swap, holds: 'swap', filesystem: undefined, problem: undefined };
+  const none = { filesystem: undefined, label: '', uuid: '', problem: undefined };
+  try {
+    const filesystem = withPlace(`partition ${partition.number}`, () => firstThatOpens(device, openers, time));
+    if (!filesystem) return { ...partition, ...none, holds: identify(device) };
+    const { type, label, uuid } = filesystem.info();
+    return { ...partition, holds: type, filesystem, label, uuid, problem: undefined };
+  } catch (error) {
+    if (!(error instanceof RockberryError)) throw error;
+    return { ...partition, ...none, holds: 'damaged', problem: error };
+  }
+}
+
+function firstThatOpens(device: BlockDevice, openers: readonly OpenFileSystem[], time: Time): FileSystem | undefined {
+  for (const open of openers) {
+    const filesystem = open(device, { time });
+    if (filesystem) return filesystem;
+  }
+  return undefined;
+}
+
+/** SOURCE_DATE_EPOCH, else the newest time in the base's own superblocks: never the clock, so that the same inputs give the same bytes. */
+function imageTime(image: BlockDevice, table: PartitionTable): Time {
+  const epoch = process.env.SOURCE_DATE_EPOCH;
+  if (epoch !== undefined && epoch !== '') {
+    if (!/^\d{1,11}$/.test(epoch)) throw new RockberryError('usage', `expected whole seconds since 1970 in SOURCE_DATE_EPOCH, found "${epoch}"`);
+    return { seconds: Number(epoch), nanoseconds: 0 };
+  }
+  const times = table.partitions.map(({ start, length }) => superblockTime(sliceDevice(image, start, length))?.seconds ?? FAT_EPOCH);
+  return { seconds: Math.max(FAT_EPOCH, ...times), nanoseconds: 0 };
+}

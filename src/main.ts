@@ -1,0 +1,148 @@
+#!/usr/bin/env node
+/** The program: each verb calls one function. Modules are loaded by the verb that needs them, so that `--version` is quick. */
+import { createRequire } from 'node:module';
+import { Command, CommanderError } from 'commander';
+import { exitStatus, RockberryError } from './errors.js';
+import type { Terminal } from './terminal.js';
+
+const FINDINGS = 1;
+
+interface Common {
+  readonly json?: boolean;
+  readonly debug?: boolean;
+}
+
+interface BuildFlags extends Common {
+  readonly profile: readonly string[];
+  readonly set: readonly string[];
+  readonly vars: readonly string[];
+  readonly output?: string;
+  readonly dryRun?: boolean;
+  readonly force?: boolean;
+}
+
+type Work<F> = (terminal: Terminal, flags: F, ...args: string[]) => Promise<number>;
+
+/** Runs a verb: makes the terminal, turns an error into its exit status. Commander hands over the arguments, then the options, then the command. */
+function action<F extends Common>(work: Work<F>): (...given: unknown[]) => Promise<void> {
+  return async (...given) => {
+    const command = given.at(-1) as Command;
+    const flags = command.optsWithGlobals<F>();
+    const { Terminal } = await import('./terminal.js');
+    const terminal = new Terminal({ json: flags.json ?? false, debug: flags.debug ?? false });
+    try {
+      process.exitCode = await work(terminal, flags, ...(given.slice(0, -2) as string[]));
+    } catch (error) {
+      terminal.error(error);
+      process.exitCode = exitStatus(error);
+    }
+  };
+}
+
+function collect(value: string, all: readonly string[]): readonly string[] {
+  return [...all, value];
+}
+
+const buildImage: Work<BuildFlags> = async (terminal, flags, image) => {
+  const [{ build }, { buildText }] = await Promise.all([import('./build.js'), import('./report-text.js')]);
+  const dryRun = flags.dryRun ?? false;
+  if (flags.output === undefined && !dryRun) {
+    throw new RockberryError('usage', 'expected --output FILE, found none', { hint: 'name the image to write (.img, .img.xz, .img.gz, .img.zst), or use --dry-run' });
+  }
+  if (flags.profile.length === 0) throw new RockberryError('usage', 'expected --profile NAME, found none', { hint: 'see: rockberry profile list' });
+  const result = await build({
+    image: image!, profiles: flags.profile, set: flags.set, varsFiles: flags.vars, dryRun, force: flags.force ?? false, progress: terminal.progress,
+    ...(flags.output !== undefined && { output: flags.output }),
+  });
+  terminal.result(buildText(result, dryRun), result);
+  return result.output === null && !dryRun ? FINDINGS : 0;
+};
+
+const inspectImage: Work<Common> = async (terminal, _flags, image) => {
+  const [{ inspect }, { inspectText }] = await Promise.all([import('./inspect.js'), import('./report-text.js')]);
+  const report = await inspect(image!, { progress: terminal.progress });
+  terminal.result(inspectText(report), report);
+  return 0;
+};
+
+const list: Work<Common> = async (terminal, _flags, image, path) => {
+  const [{ listPath, withTree }, { listText }] = await Promise.all([import('./browse.js'), import('./report-text.js')]);
+  const entries = await withTree(image!, { progress: terminal.progress }, (tree) => listPath(tree, path ?? '/'));
+  terminal.result(listText(entries), entries);
+  return 0;
+};
+
+const cat: Work<Common> = async (terminal, flags, image, path) => {
+  const { readPieces, withTree } = await import('./browse.js');
+  await withTree(image!, { progress: terminal.progress }, (tree) => {
+    if (!flags.json) for (const piece of readPieces(tree, path!)) terminal.raw(piece);
+    else terminal.result('', { path, base64: Buffer.concat([...readPieces(tree, path!)]).toString('base64') });
+  });
+  return 0;
+};
+
+const get: Work<Common> = async (terminal, _flags, image, path, destination) => {
+  const { getPath, withTree } = await import('./browse.js');
+  const written = await withTree(image!, { progress: terminal.progress }, (tree) => getPath(tree, path!, destination!));
+  terminal.result(written.join('\n'), { written });
+  return 0;
+};
+
+const profileList: Work<Common> = async (terminal) => {
+  const [{ listProfiles }, { table }] = await Promise.all([import('./profile.js'), import('./terminal.js')]);
+  const profiles = listProfiles();
+  terminal.result(table(profiles.map(({ name, description }) => [name, description])).join('\n'), profiles);
+  return 0;
+};
+
+const profileShow: Work<Common> = async (terminal, _flags, name) => {
+  const { showProfile } = await import('./profile.js');
+  const text = showProfile(name!);
+  terminal.result(text.trimEnd(), { name, text });
+  return 0;
+};
+
+const profileLint: Work<Common> = async (terminal, _flags, file) => {
+  const [{ lintProfile }, { findingLines }] = await Promise.all([import('./profile.js'), import('./terminal.js')]);
+  const findings = lintProfile(file!);
+  terminal.result(findings.length === 0 ? `${file}: no findings` : findingLines(findings).join('\n'), { file, findings });
+  return findings.length === 0 ? 0 : FINDINGS;
+};
+
+const profileSchema: Work<Common> = async (terminal) => {
+  const { profileSchema: schema } = await import('./profile.js');
+  const document = schema();
+  terminal.result(JSON.stringify(document, null, 2), document);
+  return 0;
+};
+
+function program(): Command {
+  const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
+  const root = new Command('rockberry').description('Raspberry Pi images that Kubernetes accepts, without root').version(version)
+    .option('--json', 'one JSON document on stdout').option('--debug', 'show stack traces')
+    .showHelpAfterError('(see: rockberry --help)').exitOverride();
+  root.command('build').description('customize an image and write it, ready to flash').argument('<image>', 'raw, .xz, .gz or .zst; told by content')
+    .option('-p, --profile <name>', 'a shipped profile or a path; repeat for several', collect, []).option('--set <k=v>', 'a variable of the profiles', collect, [])
+    .option('--vars <file>', 'variables from a YAML or JSON file', collect, []).option('-o, --output <file>', 'where to write; the ending decides the format')
+    .option('--dry-run', 'print what would change; write nothing').option('--force', 'overwrite the output').action(action(buildImage));
+  root.command('inspect').description('tell what an image holds').argument('<image>').action(action(inspectImage));
+  root.command('ls').description('list a directory of the image').argument('<image>').argument('[path]', 'as the running system sees it', '/').action(action(list));
+  root.command('cat').description('print a file of the image').argument('<image>').argument('<path>').action(action(cat));
+  root.command('get').description('copy a file or directory out of the image').argument('<image>').argument('<path>').argument('<destination>').action(action(get));
+  const profile = root.command('profile').description('the profiles that ship, and checking your own');
+  profile.command('list').description('the shipped profiles').action(action(profileList));
+  profile.command('show').description('a profile\'s text, variables and steps').argument('<name>').action(action(profileShow));
+  profile.command('lint').description('check a profile').argument('<file>').action(action(profileLint));
+  profile.command('schema').description('JSON Schema of profiles, for editors').action(action(profileSchema));
+  // Settings of the root reach subcommands only when they are copied.
+  const all = [...root.commands, ...profile.commands];
+  for (const command of all) command.copyInheritedSettings(root).option('--json', 'one JSON document on stdout').option('--debug', 'show stack traces');
+  return root;
+}
+
+try {
+  await program().parseAsync();
+} catch (error) {
+  if (!(error instanceof CommanderError)) throw error;
+  process.exitCode = error.exitCode === 0 ? 0 : 2;
+}

@@ -1,0 +1,134 @@
+/**
+ * The only file that prints. Results go to stdout; progress, warnings and errors to stderr. On a terminal long work shows an ora spinner, elsewhere a line now
+ * and then; with --json there is exactly one JSON document on stdout.
+ */
+import { writeSync } from 'node:fs';
+import ora, { type Ora } from 'ora';
+import { RockberryError } from './errors.js';
+import type { Finding, Progress } from './report.js';
+
+export interface TerminalOptions {
+  readonly json: boolean;
+  readonly debug: boolean;
+}
+
+const LINE_EVERY = 5000; // milliseconds between two progress lines where there is no terminal
+const MARK: Record<Finding['severity'], string> = { error: 'error', warning: 'warning', info: 'note' };
+
+export class Terminal {
+  readonly progress: Progress;
+
+  constructor(private readonly options: TerminalOptions) {
+    this.progress = process.stderr.isTTY ? spinnerProgress() : lineProgress();
+  }
+
+  /** A result: text for people, the document for programs. */
+  result(text: string, document: unknown): void {
+    this.progress.finish();
+    writeAll(this.options.json ? `${JSON.stringify(document, null, 2)}\n` : `${text}\n`);
+  }
+
+  /** Bytes of a file, as they are. */
+  raw(data: Uint8Array): void {
+    this.progress.finish();
+    writeAll(data);
+  }
+
+  /** An error: one sentence and what to do; no stack trace unless --debug. */
+  error(error: unknown): void {
+    this.progress.finish();
+    const { code, message, hint } = describeError(error);
+    if (this.options.json) writeAll(`${JSON.stringify({ error: { code, message, hint } }, null, 2)}\n`);
+    process.stderr.write(`rockberry: ${message}\n${hint === undefined ? '' : `  hint: ${hint}\n`}`);
+    if (this.options.debug && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n${causes(error.cause)}`);
+  }
+}
+
+/** Findings, one under the other, for people. */
+export function findingLines(findings: readonly Finding[]): string[] {
+  return findings.flatMap(({ severity, id, subject, message, hint }) => [
+    `  ${MARK[severity]}: ${subject}: ${message} [${id}]`, ...(hint === undefined ? [] : [`    hint: ${hint}`]),
+  ]);
+}
+
+/** 3787456512 → "3.5 GiB". */
+export function humanBytes(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let value = bytes;
+  let unit = 0;
+  for (; value >= 1024 && unit < units.length - 1; unit++) value /= 1024;
+  return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
+}
+
+/** Columns aligned to their widest cell; the last column is left as it is. */
+export function table(rows: readonly (readonly string[])[]): string[] {
+  const widths = rows.reduce<number[]>((all, row) => row.map((cell, at) => Math.max(all[at] ?? 0, cell.length)), []);
+  return rows.map((row) => row.map((cell, at) => (at === row.length - 1 ? cell : cell.padEnd(widths[at]!))).join('  ').trimEnd());
+}
+
+function describeError(error: unknown): { code: string; message: string; hint: string | undefined } {
+  if (error instanceof RockberryError) return { code: error.code, message: error.message, hint: error.hint };
+  const message = error instanceof Error ? error.message : String(error);
+  return { code: 'internal', message: `unexpected: ${message}`, hint: 'run again with --debug, and report it with that output' };
+}
+
+function causes(cause: unknown): string {
+  return cause instanceof Error ? `caused by: ${cause.stack ?? cause.message}\n${causes(cause.cause)}` : '';
+}
+
+/** Writes all of it before returning, also to a pipe that takes it in small pieces; a reader that went away ends the program quietly. */
+function writeAll(content: string | Uint8Array): void {
+  let rest: Uint8Array = typeof content === 'string' ? Buffer.from(content) : content;
+  while (rest.length > 0) {
+    try {
+      rest = rest.subarray(writeSync(1, rest));
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'EPIPE') return;
+      if (code !== 'EAGAIN') throw new RockberryError('io', `cannot write to standard output (${code})`, { cause: error });
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
+    }
+  }
+}
+
+function percent(done: number, total: number): string {
+  return total > 0 ? `${Math.floor((100 * done) / total)} %` : humanBytes(done);
+}
+
+function spinnerProgress(): Progress {
+  let spinner: Ora | undefined;
+  let text = '';
+  return {
+    phase(next) {
+      text = next;
+      spinner ??= ora({ stream: process.stderr, discardStdin: false });
+      spinner.start(text);
+    },
+    advance: (done, total) => {
+      if (spinner) spinner.text = `${text} ${percent(done, total)}`;
+    },
+    finish: () => {
+      spinner?.stop();
+      spinner = undefined;
+    },
+  };
+}
+
+function lineProgress(): Progress {
+  let text = '';
+  let last = Date.now();
+  return {
+    phase(next) {
+      text = next;
+      if (Date.now() - last < LINE_EVERY) return;
+      last = Date.now();
+      process.stderr.write(`${text}\n`);
+    },
+    advance(done, total) {
+      if (Date.now() - last < LINE_EVERY) return;
+      last = Date.now();
+      process.stderr.write(`${text} ${percent(done, total)}\n`);
+    },
+    finish: () => undefined,
+  };
+}

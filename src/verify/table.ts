@@ -1,0 +1,20 @@
+/** The partition table is what `root=PARTUUID=…` depends on: it must be the base's, bit for bit. */
+import { equalBytes } from '../bytes/fields.js';
+import type { ReadableDevice } from '../device/device.js';
+import type { Image } from '../image/image.js';
+import type { Finding } from '../report.js';
+
+const GPT_SECTORS = 34; // protective MBR, header, 32 sectors of entries (UEFI 2.10, section 5.3)
+
+export function verifyTable(image: Image, base: ReadableDevice): Finding[] {
+  const result = image.decoded.device;
+  if (result.size !== base.size) return [differs(`the image is ${result.size} bytes, the base ${base.size}`)];
+  const length = Math.min(GPT_SECTORS * image.table.sectorSize, ...image.partitions.map(({ start }) => start), result.size);
+  const places = image.table.scheme === 'gpt' ? [0, result.size - length] : [0];
+  const changed = places.find((offset) => !equalBytes(result.read(offset, length), base.read(offset, length)));
+  return changed === undefined ? [] : [differs(`bytes from ${changed} on differ from the base`)];
+}
+
+function differs(message: string): Finding {
+  return { severity: 'error', id: 'table-changed', subject: 'partition table', message: `expected the base's partition table bit for bit, but ${message}` };
+}
