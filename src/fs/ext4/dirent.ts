@@ -179,10 +179,14 @@ export function findRecord(file: DirectoryFile, format: DirectoryFormat, block: 
   return undefined;
 }
 
-/** Puts the entry into the first unused record or slack that is large enough (as ext4_find_dest_de does). False: no room. */
+/**
+ * Puts the entry into the first unused record or slack that is large enough (as ext4_find_dest_de does); when the room is there but in pieces, the block's
+ * entries are moved together first, which Linux does not do. False: no room, nothing changed.
+ */
 export function insertRecord(file: DirectoryFile, format: DirectoryFormat, block: number, data: Uint8Array, entry: DirectoryEntry): boolean {
   const end = recordSpace(format);
   const needed = recordSize(entry.name.length);
+  let free = 0;
   for (let at = 0; at < end; ) {
     const length = recordLength(file, block, data, at, end);
     const used = u32(data, at) === 0 ? 0 : recordSize(data[at + 6]!);
@@ -191,19 +195,20 @@ export function insertRecord(file: DirectoryFile, format: DirectoryFormat, block
       putRecord(data, format, at + used, length - used, entry);
       return true;
     }
+    free += length - used;
     at += length;
   }
-  return false;
+  if (free < needed) return false;
+  data.set(packLeaf(format, [...leafEntries(file, format, block, data), entry]));
+  return true;
 }
 
-/** Frees a record: the one before it takes its space; the first of a block becomes unused (as ext4_generic_delete_entry does). */
+/** Frees a record and wipes it: the one before it takes its space; the first of a block becomes unused (as ext4_generic_delete_entry does). */
 export function removeRecord(data: Uint8Array, where: Located): void {
   const length = u16(data, where.at + 4);
-  if (where.previous < 0) setU32(data, where.at, 0);
-  else {
-    setU16(data, where.previous + 4, u16(data, where.previous + 4) + length);
-    data.fill(0, where.at, where.at + length);
-  }
+  data.fill(0, where.at, where.at + length);
+  if (where.previous < 0) setU16(data, where.at + 4, length);
+  else setU16(data, where.previous + 4, u16(data, where.previous + 4) + length);
 }
 
 /** Names come from paths: 1 to 255 bytes without slash or zero byte. */
