@@ -3,13 +3,17 @@ import { type Progress, silentProgress } from '../report.js';
 import { rangeEnd } from '../bytes/ranges.js';
 import type { ReadableDevice } from '../device/device.js';
 import { openFileDevice } from '../device/file.js';
-import { CHUNK_LIMIT, type Chunk, chunkedDevice, plainSize } from './chunks.js';
+import { CHUNK_LIMIT, type Chunk, type ChunkDecoder, type Prefetch, chunkedDevice, plainSize } from './chunks.js';
 import { HEAD_LENGTH, type ImageFormat, detectFormat } from './detect.js';
+import { decodeGzip } from './gzip.js';
 import { loadLzma } from './liblzma.js';
+import { loadZstd } from './libzstd.js';
 import { spool } from './spool.js';
 import { type XzChunk, readXzChunks, wrapBlock } from './xz.js';
+import { readZstdFrames } from './zstd-format.js';
+import { decodeUnsized, zstdChunks } from './zstd.js';
 
-export type { Chunk } from './chunks.js';
+export type { Chunk, Prefetch } from './chunks.js';
 export { type ImageFormat, detectFormat, formatOfName } from './detect.js';
 
 export interface DecodedImage {
@@ -20,6 +24,8 @@ export interface DecodedImage {
   readonly file: ReadableDevice;
   /** What decodes alone, in order, covering the whole device; empty for raw. */
   readonly chunks: readonly Chunk[];
+  /** For those who read the device from front to back: decodes on other threads what comes next. */
+  readonly prefetch: Prefetch;
   close(): void;
 }
 
@@ -30,50 +36,122 @@ export interface OpenOptions {
 }
 
 const INPUT_PIECE = 2 ** 20;
-
-async function* filePieces(file: ReadableDevice, progress: Progress): AsyncIterable<Uint8Array> {
-  for (let at = 0; at < file.size; at += INPUT_PIECE) {
-    yield file.read(at, Math.min(INPUT_PIECE, file.size - at));
-    progress.advance(Math.min(at + INPUT_PIECE, file.size), file.size);
-  }
-}
+/** Starting a process costs as much as decoding about so many bytes: smaller chunks are not worth one each. */
+const PROCESS_WORTH = 2 ** 20;
 
 interface Opened {
   readonly device: ReadableDevice;
   readonly chunks: readonly Chunk[];
+  readonly prefetch: Prefetch;
 }
 
-async function openXz(file: ReadableDevice, path: string, options: OpenOptions): Promise<Opened> {
+/** What the openers of the formats work with. */
+interface Source {
+  readonly file: ReadableDevice;
+  readonly path: string;
+  readonly progress: Progress;
+  /** Part of the packed file in pieces, counted as progress. */
+  pieces(offset: number, length: number): AsyncIterable<Uint8Array>;
+  /** Decodes everything to a temporary file; see spool.ts. */
+  spool(plain: AsyncIterable<Uint8Array>, declared?: number): Promise<ReadableDevice>;
+}
+
+const nothingToFetch: Prefetch = () => Promise.resolve();
+
+function sourceOf(file: ReadableDevice, path: string, options: OpenOptions): Source {
+  const progress = options.progress ?? silentProgress;
+  return {
+    file, path, progress,
+    async *pieces(offset, length) {
+      for (let at = 0; at < length; at += INPUT_PIECE) {
+        yield file.read(offset + at, Math.min(INPUT_PIECE, length - at));
+        progress.advance(Math.min(offset + at + INPUT_PIECE, file.size), file.size);
+      }
+    },
+    async spool(plain, declared) {
+      progress.phase('decoding the image');
+      try {
+        return await spool(plain, declared, path, options.temporaryDirectory);
+      } finally {
+        progress.finish();
+      }
+    },
+  };
+}
+
+/** Whether chunks are decoded one by one when they are read: none is too large for memory, nor so small that processes would do nothing but start. */
+function isReadInParts(chunks: readonly Chunk[], isProgram: boolean): boolean {
+  const worthIt = !isProgram || chunks.length <= 1 + plainSize(chunks) / PROCESS_WORTH;
+  return worthIt && chunks.every((chunk) => chunk.plain.length <= CHUNK_LIMIT);
+}
+
+async function openXz(source: Source): Promise<Opened> {
+  const { file, path } = source;
   const chunks = readXzChunks(file, path);
   const lzma = await loadLzma();
-  const place = (chunk: Chunk): string => `${path}: xz block at offset ${chunk.packed.offset}, bytes ${chunk.plain.offset} to ${rangeEnd(chunk.plain)} of the image`;
-  if (chunks.every((chunk) => chunk.plain.length <= CHUNK_LIMIT)) {
-    const decode = (chunk: XzChunk): Uint8Array => lzma.decodeSync(wrapBlock(file, chunk), chunk.plain.length, place(chunk));
-    return { device: chunkedDevice(chunks, decode), chunks };
+  if (!isReadInParts(chunks, lzma.isProgram)) {
+    const device = await source.spool(lzma.decodePieces(source.pieces(0, file.size), path), plainSize(chunks));
+    return { device, chunks, prefetch: nothingToFetch };
   }
-  const progress = options.progress ?? silentProgress;
-  progress.phase('decoding the image');
-  const device = await spool(lzma.decodePieces(filePieces(file, progress), path), plainSize(chunks), path, options.temporaryDirectory);
-  progress.finish();
-  return { device, chunks };
+  const place = (chunk: Chunk): string => `${path}: xz block at offset ${chunk.packed.offset}, bytes ${chunk.plain.offset} to ${rangeEnd(chunk.plain)} of the image`;
+  const decoder: ChunkDecoder<XzChunk> = {
+    decodeSync: (chunk) => lzma.decodeSync(wrapBlock(file, chunk), chunk.plain.length, place(chunk)),
+    decode: async (chunk) => lzma.decode(wrapBlock(file, chunk), chunk.plain.length, place(chunk)),
+  };
+  return { ...chunkedDevice(chunks, decoder), chunks };
 }
 
+async function openGzip(source: Source): Promise<Opened> {
+  const chunks: Chunk[] = [];
+  const advance = (packed: number): void => source.progress.advance(packed, source.file.size);
+  const device = await source.spool(decodeGzip(source.file, source.path, chunks, advance));
+  return { device, chunks, prefetch: nothingToFetch };
+}
+
+async function openZstd(source: Source): Promise<Opened> {
+  const { file, path } = source;
+  const frames = readZstdFrames(file, path);
+  const zstd = loadZstd();
+  const chunks = zstdChunks(frames, path);
+  if (!chunks) {
+    const measured: Chunk[] = [];
+    const device = await source.spool(decodeUnsized(zstd, file, frames, path, measured, source.pieces));
+    return { device, chunks: measured, prefetch: nothingToFetch };
+  }
+  if (!isReadInParts(chunks, zstd.isProgram)) {
+    const device = await source.spool(zstd.decodePieces(source.pieces(0, file.size), path), plainSize(chunks));
+    return { device, chunks, prefetch: nothingToFetch };
+  }
+  const place = (chunk: Chunk): string => `${path}: zstd frame at offset ${chunk.packed.offset}, bytes ${chunk.plain.offset} to ${rangeEnd(chunk.plain)} of the image`;
+  const packed = (chunk: Chunk): Uint8Array => file.read(chunk.packed.offset, chunk.packed.length);
+  const decoder: ChunkDecoder<Chunk> = {
+    decodeSync: (chunk) => zstd.decodeSync(packed(chunk), chunk.plain.length, place(chunk)),
+    decode: async (chunk) => zstd.decode(packed(chunk), chunk.plain.length, place(chunk)),
+  };
+  return { ...chunkedDevice(chunks, decoder), chunks };
+}
+
+const OPENERS: Record<ImageFormat, (source: Source) => Promise<Opened>> = {
+  raw: ({ file }) => Promise.resolve({ device: file, chunks: [], prefetch: nothingToFetch }),
+  xz: openXz,
+  gzip: openGzip,
+  zstd: openZstd,
+};
+
 /**
- * Opens an image by its content. Blocks, members and frames of up to 64 MiB are decoded when they are read; larger ones are decoded once, now, to
- * a temporary file. Errors: `io` for the host, `corrupt` and `unsupported` for the image, `no-space` for the temporary file.
+ * Opens an image by its content. xz blocks and zstd frames of up to 64 MiB are decoded when they are read; larger ones, and gzip members, are
+ * decoded once, now, to a temporary file. Errors: `io` for the host, `corrupt` and `unsupported` for the image, `no-space` for the temporary file.
  */
 export async function openImage(path: string, options: OpenOptions = {}): Promise<DecodedImage> {
   const file = openFileDevice(path);
   try {
     const format = detectFormat(file.read(0, Math.min(HEAD_LENGTH, file.size)));
-    const { device, chunks } = format === 'xz' ? await openXz(file, path, options) : { device: file, chunks: [] };
-    return {
-      format, device, file, chunks,
-      close() {
-        device.close();
-        file.close();
-      },
+    const opened = await OPENERS[format](sourceOf(file, path, options));
+    const close = (): void => {
+      opened.device.close();
+      file.close();
     };
+    return { format, file, ...opened, close };
   } catch (error) {
     file.close();
     throw error;

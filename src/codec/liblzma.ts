@@ -2,17 +2,18 @@
  * liblzma, by way of the node-liblzma addon (an optional dependency) or, where that does not load, of the `xz` program.
  * Both decode and encode whole .xz streams; taking streams apart and putting them together is done in xz-format.ts.
  */
-import { Readable } from 'node:stream';
-import { execa, execaSync } from 'execa';
 import type { NativeLZMA } from 'node-liblzma';
 import { RockberryError } from '../errors.js';
+import { damaged, decodeError, exactly, filter, filterPieces, filterSync, hasProgram } from './program.js';
 
 /** One whole .xz stream in, its plain bytes out. `plain` is the exact number of bytes that must come out; anything else is corrupt. */
 export interface Lzma {
+  /** Whether every call starts a process, so that many small ones are to be avoided. */
+  readonly isProgram: boolean;
   decodeSync(stream: Uint8Array, plain: number, what: string): Uint8Array;
   decode(stream: Uint8Array, plain: number, what: string): Promise<Uint8Array>;
-  /** One .xz stream of one block, with a CRC64 check. */
-  encode(plain: Uint8Array, preset: number): Promise<Uint8Array>;
+  /** One .xz stream of one block; `check` is the id of its check (none 0, CRC32 1, CRC64 4, SHA-256 10). */
+  encode(plain: Uint8Array, preset: number, check: number): Promise<Uint8Array>;
   /** Decodes all streams and the padding of a file in pieces, each valid until the next is asked for; an input that ends early is corrupt. */
   decodePieces(input: AsyncIterable<Uint8Array>, what: string): AsyncIterable<Uint8Array>;
 }
@@ -26,9 +27,6 @@ const PIECE = 4 * 2 ** 20;
 const RESULTS: Record<number, string> = {
   5: 'not enough memory', 7: 'not an xz stream', 8: 'its options are not supported', 9: 'the data is damaged', 10: 'the data ends too early',
 };
-
-const damaged = (what: string, reason: string): RockberryError =>
-  new RockberryError('corrupt', `${what}: cannot decode it: ${reason}`, { hint: 'download the image again and compare its checksum' });
 
 type Addon = typeof import('node-liblzma');
 
@@ -82,6 +80,7 @@ async function* decodeWith(decoder: Decoder, action: number, data: Buffer, targe
 function addonLzma(addon: Addon): Lzma {
   const Decoder = decoderClass(addon);
   return {
+    isProgram: false,
     decodeSync(stream, plain, what) {
       const target = Buffer.allocUnsafeSlow(plain + 1);
       const decoder = new Decoder();
@@ -100,7 +99,7 @@ function addonLzma(addon: Addon): Lzma {
         decoder.close();
       }
     },
-    encode: (plain, preset) => addon.xzAsync(asBuffer(plain), { preset, check: 4, chunkSize: 2 ** 20 }),
+    encode: (plain, preset, check) => addon.xzAsync(asBuffer(plain), { preset, check, chunkSize: 2 ** 20 }),
     async *decodePieces(input, what) {
       const target = Buffer.allocUnsafeSlow(PIECE);
       const decoder = new Decoder();
@@ -114,43 +113,31 @@ function addonLzma(addon: Addon): Lzma {
   };
 }
 
-function programFailed(error: unknown, what: string): RockberryError {
-  const stderr = error instanceof Error && 'stderr' in error ? Buffer.from(error.stderr as Uint8Array).toString().trim() : String(error);
-  return damaged(what, stderr.split('\n')[0] ?? '');
-}
+const CHECK_NAMES: Record<number, string> = { 0: 'none', 1: 'crc32', 4: 'crc64', 10: 'sha256' };
 
 function programLzma(): Lzma {
-  const options = { encoding: 'buffer', maxBuffer: 2 ** 31, env: { XZ_OPT: '', XZ_DEFAULTS: '', LC_ALL: 'C' } } as const;
-  const exact = (data: Uint8Array, plain: number, what: string): Uint8Array => {
-    if (data.length !== plain) throw damaged(what, `expected ${plain} bytes, found ${data.length}`);
-    return data;
-  };
   return {
+    isProgram: true,
     decodeSync(stream, plain, what) {
       try {
-        return exact(execaSync('xz', ['-dc'], { ...options, input: stream }).stdout, plain, what);
+        return exactly(filterSync('xz', ['-dc'], stream), plain, what);
       } catch (error) {
-        throw error instanceof RockberryError ? error : programFailed(error, what);
+        throw decodeError(error, what);
       }
     },
     async decode(stream, plain, what) {
       try {
-        return exact((await execa('xz', ['-dc'], { ...options, input: stream })).stdout, plain, what);
+        return exactly(await filter('xz', ['-dc'], stream), plain, what);
       } catch (error) {
-        throw error instanceof RockberryError ? error : programFailed(error, what);
+        throw decodeError(error, what);
       }
     },
-    async encode(plain, preset) {
-      return (await execa('xz', ['-c', '-T1', '--check=crc64', `-${preset}`], { ...options, input: plain })).stdout;
-    },
+    encode: (plain, preset, check) => filter('xz', ['-c', '-T1', `--check=${CHECK_NAMES[check]}`, `-${preset}`], plain),
     async *decodePieces(input, what) {
-      const child = execa('xz', ['-dc'], { ...options, buffer: { stdout: false, stderr: true }, input: Readable.from(input, { objectMode: false }) });
       try {
-        for await (const piece of child.iterable({ binary: true })) yield piece as Uint8Array;
+        yield* filterPieces('xz', ['-dc', '-T1'], input);
       } catch (error) {
-        throw error instanceof RockberryError ? error : programFailed(error, what);
-      } finally {
-        child.kill();
+        throw decodeError(error, what);
       }
     },
   };
@@ -162,7 +149,7 @@ async function load(): Promise<Lzma> {
   try {
     return addonLzma(await import('node-liblzma'));
   } catch (error) {
-    if (!execaSync('xz', ['--version'], { reject: false }).failed) return programLzma();
+    if (hasProgram('xz')) return programLzma();
     throw new RockberryError('missing-program', 'expected the node-liblzma addon or the xz program for .xz files, found neither', {
       hint: 'install it: apt install xz-utils (Debian), dnf install xz (Rocky, Fedora), brew install xz (macOS)', cause: error,
     });

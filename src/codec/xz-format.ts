@@ -29,6 +29,9 @@ export interface XzBlockHeader {
   readonly plainSize: number | undefined;
   /** Dictionary of the LZMA2 filter in bytes. */
   readonly dictionary: number;
+  readonly filterCount: number;
+  /** The filter flags (3.1.5) as they are. */
+  readonly filters: Uint8Array;
 }
 
 export const padded = (length: number): number => Math.ceil(length / 4) * 4;
@@ -124,6 +127,7 @@ export function parseBlockHeader(data: Uint8Array, what: string): XzBlockHeader 
   const reader = new VliReader(data.subarray(0, length - 4), 2, what);
   const packedSize = flags & 0x40 ? reader.next() : undefined;
   const plainSize = flags & 0x80 ? reader.next() : undefined;
+  const filtersAt = reader.at;
   let dictionary = 0;
   for (let filter = 0; filter <= (flags & 3); filter++) {
     const id = BigInt(reader.next());
@@ -136,7 +140,17 @@ export function parseBlockHeader(data: Uint8Array, what: string): XzBlockHeader 
     reader.at += properties;
   }
   if (!isZero(data.subarray(reader.at, length - 4))) throw corrupt(`${what}: the padding of the block header is not zero`);
-  return { length, packedSize, plainSize, dictionary };
+  return { length, packedSize, plainSize, dictionary, filterCount: (flags & 3) + 1, filters: data.subarray(filtersAt, reader.at) };
+}
+
+/** A block header (3.1) with both sizes, in bytes. `filters` are the filter flags as they stand in another header (3.1.5). */
+export function encodeBlockHeader(packedSize: number, plainSize: number, filterCount: number, filters: Uint8Array): Buffer {
+  const fields = [0, 0xc0 | (filterCount - 1), ...encodeVli(packedSize), ...encodeVli(plainSize), ...filters];
+  const data = Buffer.alloc(padded(fields.length) + 4);
+  data.set(fields);
+  data[0] = data.length / 4 - 1;
+  setU32(data, data.length - 4, crc32(data.subarray(0, data.length - 4)));
+  return data;
 }
 
 export function encodeStreamHeader(check: number): Buffer {
