@@ -6,6 +6,8 @@ import type { Tree } from '../fs/filesystem.js';
 export interface StepContext {
   /** The profile file's folder on the host: local sources are found relative to it. */
   readonly directory: string;
+  /** Renders a template text with the profile's variables; errors as RockberryError('profile'). */
+  readonly render?: (text: string) => string;
 }
 
 export interface Step<O> {

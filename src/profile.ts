@@ -1,0 +1,123 @@
+/**
+ * Profiles: YAML files with an ordered list of steps, variables, and `extends`. Values go into the parsed scalars, never into the text. Whatever is wrong is
+ * told with file, line and column.
+ */
+import { RockberryError } from './errors.js';
+import type { Finding } from './report.js';
+import type { BoundStep } from './profile/bind.js';
+import { bindSteps } from './profile/bind.js';
+import type { Problem } from './profile/document.js';
+import { asError, findProfile, readProfile, readWithParents, shippedNames, type ProfileFile } from './profile/files.js';
+import type { Variables } from './profile/template.js';
+import { defaultValue, resolveValues, withoutValue, type Declaration, type Declarations, type GivenValues, type Values } from './profile/variables.js';
+
+export type { BoundStep } from './profile/bind.js';
+export { profileSchema } from './profile/schema.js';
+
+export interface LoadedProfiles {
+  readonly steps: readonly BoundStep[];
+  /** Names of all profiles that take part, parents first. */
+  readonly names: readonly string[];
+  /** Values as they may be shown: a secret one is "***". */
+  readonly variables: Values;
+  /** Titles of the steps that `when` skips. */
+  readonly skipped: readonly string[];
+}
+
+export interface ProfileSummary {
+  readonly name: string;
+  readonly description: string;
+  readonly path: string;
+  readonly variables: Readonly<Record<string, Declaration>>;
+}
+
+const HIDDEN = '***';
+
+/**
+ * Reads the profiles (shipped names or paths) with their parents and binds their steps to the values. A profile that comes up twice runs once.
+ * Errors: `profile` for anything wrong with a profile, a variable or a value; `usage` for a --set without "=".
+ */
+export function loadProfiles(profiles: readonly string[], values: GivenValues): LoadedProfiles {
+  const files = readWithParents(profiles, process.cwd());
+  const declarations = declarationsOf(files);
+  const variables = resolveValues(declarations, values);
+  const mask = masking(declarations, variables);
+  const bound = files.map((file) => bindSteps(file, { variables, unknown: [], mask }));
+  const problems = bound.flatMap((one) => one.problems);
+  if (problems.length > 0) throw asError(problems);
+  return {
+    steps: bound.flatMap(({ steps }) => steps), names: files.map(({ form }) => form.name), skipped: bound.flatMap(({ skipped }) => skipped),
+    variables: new Map([...variables].map(([name, value]) => [name, declarations.get(name)?.secret && value !== null ? HIDDEN : value])),
+  };
+}
+
+/** The profiles in the package, by name. */
+export function listProfiles(): ProfileSummary[] {
+  return shippedNames().map((name) => {
+    const files = readWithParents([name], process.cwd());
+    const { path, form } = files.at(-1)!;
+    return { name: form.name, description: form.description, path, variables: Object.fromEntries(declarationsOf(files)) };
+  });
+}
+
+/** The file's text, then its variables (with those of its parents) and the plan of its steps. */
+export function showProfile(name: string): string {
+  const files = readWithParents([name], process.cwd());
+  const declarations = declarationsOf(files);
+  const { variables, unknown } = withoutValues(declarations);
+  const plan = files.flatMap((file) => planOf(file, bindSteps(file, { variables, unknown, mask: masking(declarations, variables) }).steps));
+  const table = [...declarations].map(([variable, declaration]) => `  ${variable}: ${declaration.description}${traits(declaration)}`);
+  return [
+    files.at(-1)!.file.text.trimEnd(), '', '# variables', ...(table.length > 0 ? table : ['  none']), '',
+    '# steps with the default values', ...(plan.length > 0 ? plan : ['  none']), '',
+  ].join('\n');
+}
+
+/** Everything that is wrong with a profile file; empty when it is sound. Required variables without a default are not missed here. */
+export function lintProfile(reference: string): Finding[] {
+  try {
+    const own = readProfile(findProfile(reference, process.cwd()));
+    if (!own.profile) return own.problems.map(asFinding);
+    const files = readWithParents([reference], process.cwd());
+    const declarations = declarationsOf(files);
+    const { variables, unknown } = withoutValues(declarations);
+    return files.flatMap((file) => bindSteps(file, { variables, unknown, mask: masking(declarations, variables) }).problems).map(asFinding);
+  } catch (error) {
+    if (!(error instanceof RockberryError) || error.code !== 'profile') throw error;
+    const [, where = reference, message = error.message] = /^(.*?:\d+:\d+): (.*)$/s.exec(error.message) ?? [];
+    return [asFinding({ where, message, ...(error.hint !== undefined && { hint: error.hint }) })];
+  }
+}
+
+function asFinding({ where, message, hint }: Problem): Finding {
+  return { severity: 'error', id: 'profile', subject: where, message, ...(hint !== undefined && { hint }) };
+}
+
+/** Declarations of all files; a later file's fields go over an earlier one's. */
+function declarationsOf(files: readonly ProfileFile[]): Declarations {
+  const merged = new Map<string, Declaration>();
+  for (const { form } of files) for (const [name, own] of Object.entries(form.variables ?? {})) merged.set(name, { ...merged.get(name), ...own });
+  return merged;
+}
+
+/** The defaults, and the names of what has to be given; those stand as their own name, for something has to. */
+function withoutValues(declarations: Declarations): { variables: Variables; unknown: string[] } {
+  const unknown = withoutValue(declarations);
+  const variables = new Map([...declarations].map(([name, declaration]) => [name, unknown.includes(name) ? `<${name}>` : defaultValue(name, declaration)]));
+  return { variables, unknown };
+}
+
+function masking(declarations: Declarations, variables: Variables): (text: string) => string {
+  const secrets = [...declarations].filter(([, { secret }]) => secret).flatMap(([name]) => [variables.get(name)].flat())
+    .filter((value) => value !== null && value !== undefined && value !== '').map(String).sort((a, b) => b.length - a.length);
+  return (text) => secrets.reduce((masked, secret) => masked.replaceAll(secret, HIDDEN), text);
+}
+
+function planOf({ form }: ProfileFile, steps: readonly BoundStep[]): string[] {
+  return steps.map(({ title }) => `  ${form.name}: ${title}`);
+}
+
+function traits({ type = 'string', required, secret, pattern, default: initial }: Declaration): string {
+  const parts = [type, required && 'required', secret && 'secret', pattern !== undefined && `pattern ${pattern}`, initial !== undefined && !secret && `default ${JSON.stringify(initial)}`];
+  return ` (${parts.filter((part) => part).join(', ')})`;
+}
