@@ -44,7 +44,7 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
   const progress = options.progress ?? silentProgress;
   const format = options.output === undefined ? undefined : formatOfName(options.output);
   const profiles = loadProfiles(options.profiles, { set: options.set ?? [], varsFiles: options.varsFiles ?? [] });
-  if (options.output !== undefined && !options.dryRun) checkOutput(options.output, { force: options.force ?? false, base: options.image });
+  if (options.output !== undefined && !options.dryRun) checkOutput(options.output, options.force ?? false, [options.image]);
   progress.phase(`opening ${options.image}`);
   const image = await openImageFile(options.image, { progress });
   try {
@@ -79,7 +79,7 @@ interface Applied {
 async function write(applied: Applied, output: string, format: ImageFormat, force: boolean, progress: Progress): Promise<BuildResult> {
   const { image, profiles } = applied;
   progress.phase(`writing ${output}`);
-  const staged = await stageOutput(output, encodeImage(image.overlay, format, { progress }), { force, sparse: format === 'raw' });
+  const staged = await stageOutput(output, encodeImage(image.overlay, format, { progress, prefetch: image.decoded.prefetch }), { force, sparse: format === 'raw' });
   try {
     progress.phase(`checking ${output}`);
     const checks = await verifyStaged(staged, applied, profiles);
