@@ -6,6 +6,7 @@ import { exitStatus, RockberryError } from './errors.js';
 import type { Terminal } from './terminal.js';
 
 const FINDINGS = 1;
+const USAGE = 2;
 
 interface Common {
   readonly json?: boolean;
@@ -144,5 +145,9 @@ try {
   await program().parseAsync();
 } catch (error) {
   if (!(error instanceof CommanderError)) throw error;
-  process.exitCode = error.exitCode === 0 ? 0 : 2;
+  process.exitCode = error.exitCode === 0 ? 0 : USAGE;
+  if (process.exitCode === USAGE && process.argv.includes('--json')) {
+    const document = { error: { code: 'usage', message: error.message.replace(/^error: /, '') } };
+    process.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
+  }
 }
