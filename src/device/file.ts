@@ -1,5 +1,5 @@
 /** A file or block device of the host, read-only. */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { RockberryError } from '../errors.js';
 import { type ReadableDevice, checkBounds } from './device.js';
 import { hostError, readFully } from './host.js';
@@ -33,7 +33,7 @@ function sizeOf(fd: number, path: string): number {
 export function openFileDevice(path: string): ReadableDevice {
   let fd: number | undefined;
   try {
-    fd = openSync(path, 'r');
+    fd = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)); // a fifo without a writer would block
     return fileDevice(fd, sizeOf(fd, path), path);
   } catch (error) {
     if (fd !== undefined) closeSync(fd);
