@@ -6,7 +6,7 @@ import { RockberryError } from '../../errors.js';
 import { u16, u32, u8 } from '../../bytes/fields.js';
 import type { Range } from '../../bytes/ranges.js';
 import type { FatTable } from './table.js';
-import { displayName, shortName, shortNameChecksum } from './names.js';
+import { displayName, oemText, shortName, shortNameChecksum } from './names.js';
 
 export const ENTRY = 32;
 /** The specification's limit: 65,536 entries, 2 MiB. */
@@ -150,11 +150,7 @@ function parseEntry(slot: Uint8Array, offset: number, longName: string | undefin
 /** The volume label: an entry of the root directory (blkid does the same); "" for none. */
 export function volumeLabel(table: FatTable): string {
   const label = readDirectory(table, 0, '/').entries.find((entry) => entry.isLabel);
-  return label === undefined ? '' : labelText(table.device.read(label.offset, 11));
-}
-
-function labelText(raw: Uint8Array): string {
-  return shortName(Uint8Array.from([...raw.subarray(0, 8), ...new Uint8Array(3).fill(0x20)])).padEnd(8).concat(Buffer.from(raw.subarray(8, 11)).toString('latin1')).trimEnd();
+  return label === undefined ? '' : oemText(table.device.read(label.offset, 11)).trimEnd();
 }
 
 /** Refuses what cannot be a name in a path: an entry with '/' or a NUL would make a path that leads elsewhere. */

@@ -10,16 +10,17 @@ const FORBIDDEN = /[\u0000-\u001f"*:<>?|\\/\u007f]/;
 const LOWER_BODY = 0x08;
 const LOWER_EXTENSION = 0x10;
 
-function fromCp437(bytes: Uint8Array): string {
+/** Bytes of a short name or a label; 0x05 stands for a first byte 0xe5, which would mark the entry as free. */
+export function oemText(raw: Uint8Array): string {
+  const bytes = raw[0] === 0x05 ? Uint8Array.from([0xe5, ...raw.subarray(1)]) : raw;
   return Array.from(bytes, (byte) => (byte < 0x80 ? String.fromCharCode(byte) : CP437_HIGH[byte - 0x80]!)).join('');
 }
 
-/** "NAME.EXT" as it is stored; 0x05 stands for a first byte 0xe5, which would mark the entry as free. */
+/** "NAME.EXT" as it is stored. */
 export function shortName(raw: Uint8Array): string {
-  const bytes = Uint8Array.from(raw.subarray(0, 11));
-  if (bytes[0] === 0x05) bytes[0] = 0xe5;
-  const body = fromCp437(bytes.subarray(0, 8)).replace(/ +$/, '');
-  const extension = fromCp437(bytes.subarray(8, 11)).replace(/ +$/, '');
+  const text = oemText(raw.subarray(0, 11));
+  const body = text.slice(0, 8).replace(/ +$/, '');
+  const extension = text.slice(8).replace(/ +$/, '');
   return extension === '' ? body : `${body}.${extension}`;
 }
 

@@ -3,7 +3,7 @@
  * so a full volume is left as it was, only bytes that differ are written, and no byte depends on the clock.
  */
 import { RockberryError } from '../../errors.js';
-import { equalBytes, setU16, setU8 } from '../../bytes/fields.js';
+import { equalBytes, setU16, setU32, setU8, u32 } from '../../bytes/fields.js';
 import type { Attributes, Content, Time } from '../filesystem.js';
 import { splitPath } from '../names.js';
 import { requireSound } from './check.js';
@@ -208,8 +208,10 @@ export class FatWriter {
 
   /** FatFs trusts what it finds: a volume with cross-linked files or a loop would lose data under it. Looked at once, before the first change. */
   #ensureSound(): void {
-    if (!this.#sound) requireSound(this.reader);
+    if (this.#sound) return;
+    requireSound(this.reader);
     this.#sound = true;
+    mendFreeCount(this.reader);
   }
 
   #sameContent(place: Located, content: Content): boolean {
@@ -254,6 +256,16 @@ export class FatWriter {
     this.reader.invalidate(entry.offset, ENTRY);
     this.reader.device.write(entry.offset, after);
   }
+}
+
+/** FatFs counts on from the number of free clusters that FSInfo has; one that is wrong or missing is set right first. */
+function mendFreeCount({ device, geometry, table }: FatReader): void {
+  if (geometry.infoOffset === 0) return;
+  const info = device.read(geometry.infoOffset, 512);
+  const free = table.countFree();
+  if (u32(info, 0) !== 0x41615252 || u32(info, 484) !== 0x61417272 || u32(info, 488) === free) return;
+  setU32(info, 488, free);
+  device.write(geometry.infoOffset, info);
 }
 
 /** Entries that a new name takes, at most: a name that fits 8.3 takes one, but only FatFs knows whether it does. */
