@@ -36,7 +36,7 @@ interface Defaults {
 
 const MIB = 2 ** 20;
 const DEFAULTS: Record<ImageFormat, Defaults> = {
-  raw: { blockSize: 4 * MIB, preset: 0, presets: [0, 0] },
+  raw: { blockSize: 4 * MIB, preset: 0, presets: [0, Infinity] }, // a preset means nothing there
   xz: { blockSize: 4 * MIB, preset: 6, presets: [0, 9] },
   gzip: { blockSize: 4 * MIB, preset: 6, presets: [1, 9] },
   zstd: { blockSize: 4 * MIB, preset: 3, presets: [1, 19] },

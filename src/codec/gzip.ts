@@ -25,8 +25,8 @@ const corrupt = (message: string, cause?: unknown): RockberryError =>
 
 /** The length of the member header (2.3) at the start of `data`, or undefined where `data` ends before it does. */
 function headerLength(data: Uint8Array, what: string): number | undefined {
-  if (data.length < 10) return undefined;
   if (data[0] !== 0x1f || data[1] !== 0x8b) throw corrupt(`${what}: expected a gzip member or the end of the file, found ${Buffer.from(data.subarray(0, 4)).toString('hex')}`);
+  if (data.length < 10) return undefined;
   if (data[2] !== 8) throw new RockberryError('unsupported', `${what}: expected compression method 8 (deflate), found ${data[2]}`);
   const flags = data[3]!;
   if (flags & RESERVED) throw new RockberryError('unsupported', `${what}: the member uses reserved flags 0x${flags.toString(16)}`);
