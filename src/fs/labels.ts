@@ -30,7 +30,7 @@ const MAX_STEPS = 50_000_000;
 /** States of compiled expressions that are kept. */
 const MAX_CACHED_STATES = 1_000_000;
 
-/** Text that every match of what follows the stem begins with; '' when that is not plain to see. */
+/** Text that every match begins with; '' when that is not plain to see. */
 function prefixOf(pattern: string): string {
   if (pattern.includes('|')) return '';
   const plain = /^(?:[^.^$?*+|[({\\)]|\\[^0-9A-Za-z])*/.exec(pattern)![0];
@@ -44,7 +44,7 @@ class Entry {
   automaton: Automaton | 'unusable' | undefined;
   /** `order`: its place after libselinux's sort; the highest wins. */
   constructor(readonly specification: Specification, readonly order: number) {
-    this.prefix = prefixOf(specification.pattern.slice(specification.stem.length));
+    this.prefix = prefixOf(specification.pattern);
   }
 }
 
@@ -93,16 +93,14 @@ class PolicyLabels implements Labels {
       if (left < 0) throw new RockberryError('unsupported', `expected an SELinux policy that labels a path in ${MAX_STEPS} steps, found that ${key} needs more`,
         { hint: 'the image\'s file_contexts has expressions that no policy compiler writes; check where the image is from' });
     };
-    const rest = key.slice(stem.length);
     const general = this.byStem.get('') ?? [];
     const special = stem === '' ? [] : (this.byStem.get(stem) ?? []);
     for (let i = 0, j = 0; i < general.length || j < special.length;) {
-      const own = j < special.length && (i >= general.length || special[j]!.order > general[i]!.order);
-      const entry = own ? special[j++]! : general[i++]!;
+      const stronger = i >= general.length || (j < special.length && special[j]!.order > general[i]!.order);
+      const entry = stronger ? special[j++]! : general[i++]!;
       spend(1);
       if (entry.specification.type !== undefined && entry.specification.type !== type) continue;
-      const text = own ? rest : key;
-      if (text.startsWith(entry.prefix) && this.matches(entry, text, spend)) return entry.specification.context;
+      if (key.startsWith(entry.prefix) && this.matches(entry, key, spend)) return entry.specification.context;
     }
     return undefined;
   }
@@ -112,11 +110,11 @@ class PolicyLabels implements Labels {
     return entry.automaton !== 'unusable' && entry.automaton.matches(text, spend);
   }
 
-  /** label_file.h, compile_regex: what follows the stem, between "^" and "$" as text (so a bare "|" splits the anchors, too). */
+  /** label_file.h, compile_regex: put between "^" and "$" as text, so a bare "|" splits the anchors, too. */
   private compiled(entry: Entry, spend: (steps: number) => void): Automaton | 'unusable' {
-    const { pattern, stem, place } = entry.specification;
+    const { pattern, place } = entry.specification;
     try {
-      const automaton = compilePattern(`^${pattern.slice(stem.length)}$`);
+      const automaton = compilePattern(`^${pattern}$`);
       spend(automaton.states);
       this.keep(entry, automaton.states);
       return automaton;
@@ -141,7 +139,7 @@ class PolicyLabels implements Labels {
 function policyName(config: Uint8Array): string {
   let name = 'targeted';
   for (const line of Buffer.from(config).toString('latin1').split('\n')) {
-    const value = /^\s*SELINUXTYPE=\s*(.*)$/i.exec(line)?.[1]?.trimEnd();
+    const value = /^\s*SELINUXTYPE=\s*([^]*)$/i.exec(line)?.[1]?.trimEnd();
     if (value) name = value;
   }
   return name;

@@ -7,6 +7,8 @@ import type { FileType } from '../filesystem.js';
 
 const MAX_FILE = 32 * 2 ** 20;
 const MAX_LINE = 4096;
+/** EL9's targeted policy has 6,600. */
+const MAX_LINES = 100_000;
 const MAX_PROBLEMS = 100;
 
 /** One line of file_contexts. */
@@ -15,7 +17,7 @@ export interface Specification {
   /** undefined: any type. */
   readonly type: FileType | undefined;
   readonly context: string;
-  /** The fixed first component ("/etc"), compared as text before the expression is tried on the rest; '' when there is none. */
+  /** The fixed first component ("/etc"), which the path's must equal as text before the expression is tried; '' when there is none. */
   readonly stem: string;
   /** No metacharacter: stronger than any expression. */
   readonly literal: boolean;
@@ -49,15 +51,17 @@ interface Line {
 function* lines(data: Uint8Array, name: string, problems: Problems): Generator<Line> {
   if (data.length > MAX_FILE) throw new RockberryError('unsupported', `expected ${name} of the SELinux policy to have at most ${MAX_FILE} bytes, found ${data.length}`);
   const text = Buffer.from(data.buffer, data.byteOffset, data.length).toString('latin1');
-  let number = 0;
-  for (let start = 0; start < text.length;) {
+  for (let start = 0, number = 1, meant = 0; start < text.length; number++) {
     const newline = text.indexOf('\n', start);
     const end = newline < 0 ? text.length : newline;
-    const place = `${name} line ${++number}`;
+    const place = `${name} line ${number}`;
     if (end - start > MAX_LINE) problems.add(place, `longer than ${MAX_LINE} bytes, left out`);
     else {
       const fields = text.slice(start, end).split('\0', 1)[0]!.split(/[ \t\v\f\r]+/).filter((field) => field !== '');
-      if (fields.length > 0 && !fields[0]!.startsWith('#')) yield { fields, place };
+      if (fields.length > 0 && !fields[0]!.startsWith('#')) {
+        if (++meant > MAX_LINES) throw new RockberryError('unsupported', `expected ${name} of the SELinux policy to have at most ${MAX_LINES} entries, found more`);
+        yield { fields, place };
+      }
     }
     start = end + 1;
   }

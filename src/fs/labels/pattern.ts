@@ -1,8 +1,8 @@
 /**
  * The regular expressions of file_contexts, matched without backtracking. libselinux gives them to PCRE2 with DOTALL (libselinux/src/regex.c); policies use
  * literals, '.', classes, groups, alternatives and quantifiers, and for these "does it match" is the same question for an automaton. That makes the time
- * at most pattern length × path length, so that no expression of a hostile image can hang us. What an automaton cannot do (look-around, back references,
- * possessive quantifiers) is refused by name. Texts are strings of bytes: one character per byte, U+0000 to U+00FF, as PCRE2 sees them without UTF.
+ * at most pattern length × path length, so that no expression of a hostile image can hang us. What an automaton cannot do (back references, possessive
+ * quantifiers) and look-behind, which no policy has, are refused by name. Texts are strings of bytes: one character per byte, U+0000 to U+00FF, as PCRE2 sees them without UTF.
  */
 
 /** An expression that PCRE2 refuses, or that we do not know. The message says which part. */
@@ -13,7 +13,8 @@ type Node =
   | { readonly kind: 'set'; readonly set: Uint8Array }
   | { readonly kind: 'start' | 'end' }
   | { readonly kind: 'sequence' | 'choice'; readonly parts: readonly Node[] }
-  | { readonly kind: 'repeat'; readonly part: Node; readonly min: number; readonly max: number };
+  | { readonly kind: 'repeat'; readonly part: Node; readonly min: number; readonly max: number }
+  | { readonly kind: 'ahead'; readonly part: Node; readonly negative: boolean };
 
 const NESTING = 64; // groups in groups
 const MAX_COUNT = 65535; // pcre2pattern(3): "{n,m}" must be less than 65536
@@ -92,14 +93,14 @@ class Parser {
   }
 
   private group(depth: number): Node {
-    if (this.text[this.at] === '*') throw new PatternError('a verb (*…)');
-    if (this.text[this.at] === '?') {
-      if (this.text[this.at + 1] !== ':') throw new PatternError(`a group (?${this.text[this.at + 1] ?? ''}…)`);
-      this.at += 2;
-    }
-    const node = this.choice(depth + 1);
+    const opening = /\?(:|=|!|<?.?)|\*/y;
+    opening.lastIndex = this.at;
+    const found = opening.exec(this.text)?.[0] ?? '';
+    if (!['', '?:', '?=', '?!'].includes(found)) throw new PatternError(`a group (${found}…)`);
+    this.at += found.length;
+    const part = this.choice(depth + 1);
     if (this.text[this.at++] !== ')') throw new PatternError('a group without its )');
-    return node;
+    return found === '?=' || found === '?!' ? { kind: 'ahead', part, negative: found === '?!' } : part;
   }
 
   private escape(): Node {
@@ -122,7 +123,7 @@ class Parser {
     found.lastIndex = this.at;
     const match = found.exec(this.text);
     if (!match) return part;
-    if (part.kind === 'start' || part.kind === 'end') throw new PatternError(`a quantifier ${match[0]} after an anchor`);
+    if (part.kind === 'start' || part.kind === 'end' || part.kind === 'ahead') throw new PatternError(`a quantifier ${match[0]} after an assertion`);
     this.at += match[0].length;
     if (this.text[this.at] === '+') throw new PatternError(`a possessive quantifier ${match[0]}+`);
     if (this.text[this.at] === '?') this.at++; // lazy: finds another match first, but not another answer
