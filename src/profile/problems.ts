@@ -16,7 +16,7 @@ export function checkValue<T>(file: YamlFile, located: Located, at: Path, schema
   const input = valueAt(located.value, at);
   const result = schema.safeParse(input, { reportInput: true });
   if (result.success) return { parsed: result.data, problems: [] };
-  const problems = result.error.issues.flatMap(concrete).filter(({ path }) => !isUnsure([...at, ...keys(path)])).flatMap((issue) => {
+  const problems = withoutEchoes(result.error.issues.flatMap(concrete)).filter(({ path }) => !isUnsure([...at, ...keys(path)])).flatMap((issue) => {
     const full = [...at, ...keys(issue.path)];
     if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownKey(file, located, full, key, knownKeys(schema, keys(issue.path))));
     const place = placeOf(located.places, full);
@@ -41,6 +41,12 @@ export function shown(value: unknown): string {
   if (typeof value === 'object') return 'a mapping';
   const text = JSON.stringify(value);
   return `the ${typeof value} ${text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text}`;
+}
+
+/** A mistyped key also makes "one of these must be there" fail: that is the same mistake told twice. */
+function withoutEchoes(issues: Issue[]): Issue[] {
+  const mistyped = new Set(issues.filter(({ code }) => code === 'unrecognized_keys').map(({ path }) => path.join('\0')));
+  return issues.filter(({ code, path }) => code !== 'custom' || !mistyped.has(path.join('\0')));
 }
 
 /** The problem inside a union that says most: of the branch that got furthest. */

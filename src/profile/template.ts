@@ -8,7 +8,7 @@ import { suggestion } from './nearest.js';
 
 const TEXT_LIMIT = 1 << 20; // characters of a template, and of what it makes
 const MEMORY_LIMIT = 1 << 24; // liquidjs's own count of characters and elements that filters make
-const RENDER_LIMIT = 2_000; // milliseconds
+const RENDER_LIMIT = 1_000; // milliseconds
 const FILE_TAGS = ['include', 'render', 'layout', 'block'];
 const VARYING_FILTERS = ['date', 'date_to_xmlschema', 'date_to_rfc822', 'date_to_string', 'date_to_long_string', 'sample'];
 const WHOLE = /^\s*\{\{-?\s*([A-Za-z_]\w*)\s*-?\}\}\s*$/;
