@@ -62,3 +62,9 @@ export function flipped(data: Uint8Array, offset: number): Buffer {
   copy[offset]! ^= 0x10;
   return copy;
 }
+
+/** A value that is made when it is first needed: a program that is missing must not fail the tests that do without it. */
+export function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => (made ??= { value: make() }).value;
+}

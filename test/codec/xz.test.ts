@@ -1,13 +1,13 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync, rmSync } from 'node:fs';
-import { describe, expect, test } from 'vitest';
+import { mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { describe, expect } from 'vitest';
 import { rangeEnd } from '../../src/bytes/ranges.js';
 import { openFileDevice } from '../../src/device/file.js';
 import { openImage } from '../../src/codec/codec.js';
 import { readXzChunks } from '../../src/codec/xz.js';
 import { encodeIndex, encodeStreamFooter, encodeStreamHeader } from '../../src/codec/xz-format.js';
 import { needs } from '../support/oracle.js';
-import { failureOf, flipped, material, readAll, scratch } from './material.js';
+import { failureOf, flipped, material, once, readAll, scratch } from './material.js';
 
 const at = scratch('xz');
 const plain = at('plain.img', material);
@@ -83,40 +83,71 @@ describe('xz files are read', () => {
   });
 });
 
+describe('a temporary directory', () => {
+  const large = once(() => {
+    const path = at('large.xz');
+    execFileSync('sh', ['-c', '{ head -c 8000000 "$1"; head -c 72000000 /dev/zero; } | xz -0 -T1 > "$2"', 'sh', process.execPath, path]);
+    return path;
+  });
+
+  needs('xz')('that is missing is an error, one that is used is empty afterwards', async () => {
+    await expect(openImage(large(), { temporaryDirectory: '/nonexistent' })).rejects.toMatchObject({ code: 'io', message: 'cannot create a temporary file in /nonexistent: it does not exist' });
+    const temporaryDirectory = at('temporary');
+    mkdirSync(temporaryDirectory);
+    (await openImage(large(), { temporaryDirectory })).close();
+    const error = await openImage(at('bad.xz', flipped(readFileSync(large()), 1_000_000)), { temporaryDirectory }).catch((reason: unknown) => reason);
+    expect(error).toMatchObject({ code: 'corrupt' });
+    expect(readdirSync(temporaryDirectory)).toEqual([]);
+  });
+
+  needs('xz').skipIf(process.getuid?.() !== 0)('that is full is no-space, and says where and how much is needed', async () => {
+    const tiny = at('tiny');
+    mkdirSync(tiny);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'none', tiny]);
+    try {
+      await expect(openImage(large(), { temporaryDirectory: tiny })).rejects.toMatchObject({
+        code: 'no-space', message: `cannot decode the image to a temporary file in ${tiny}: no space left on the disk (80000000 bytes are needed)`,
+      });
+      expect(readdirSync(tiny)).toEqual([]);
+    } finally {
+      execFileSync('umount', [tiny]);
+    }
+  });
+});
+
 describe('xz files that are not sound', () => {
-  const good = xz('--block-size=500000');
-  const place = good.length / 51;
+  const good = once(() => xz('--block-size=500000'));
 
   needs('xz')('cut anywhere', async () => {
+    const place = good().length / 51;
     for (let cut = 1; cut <= 50; cut++) {
       for (const length of [Math.floor(cut * place), Math.floor((cut * place) / 4) * 4]) {
-        const error = await failureOf(at('cut.xz', good.subarray(0, length)));
+        const error = await failureOf(at('cut.xz', good().subarray(0, length)));
         expect(error, `cut to ${length}`).toMatchObject({ code: 'corrupt' });
         expect(error.message).toMatch(/the file is cut or damaged|too short/);
       }
     }
   });
 
-  const index = good.length - 12 - 32;
   const cases: [string, () => Buffer, RegExp][] = [
-    ['stream header flags', () => flipped(good, 7), /stream at offset 0: the stream header's CRC32 does not match/],
-    ['stream header check sum', () => flipped(good, 9), /stream at offset 0: the stream header's CRC32 does not match/],
-    ['block header', () => flipped(good, 14), /xz block 0 at offset 12: the block header's CRC32 does not match/],
-    ['block header length', () => flipped(good, 12), /xz block 0 at offset 12: /],
-    ['block data', () => flipped(good, 5000), /xz block at offset \d+, .*: cannot decode it: the data is damaged/],
-    ['index', () => flipped(good, index + 8), /the index's CRC32 does not match/],
-    ['footer check sum', () => flipped(good, good.length - 12), /found none: the file is cut or damaged/],
-    ['backward size', () => flipped(good, good.length - 8), /found none: the file is cut or damaged/],
-    ['footer flags', () => flipped(good, good.length - 4), /found none: the file is cut or damaged/],
-    ['footer magic', () => flipped(good, good.length - 1), /found none: the file is cut or damaged/],
-    ['garbage after it', () => Buffer.concat([good, Buffer.from('hello')]), new RegExp(`after the xz stream at offset ${good.length}, found 5 more bytes`)],
-    ['garbage after it, of a multiple of 4', () => Buffer.concat([good, Buffer.from('hellohel')]), new RegExp(`after the xz stream at offset ${good.length}, found 8 more`)],
-    ['padding of 3', () => Buffer.concat([good, Buffer.alloc(3)]), new RegExp(`after the xz stream at offset ${good.length}, found 3 more bytes`)],
-    ['padding of 6 between streams', () => Buffer.concat([good, Buffer.alloc(6), good, Buffer.alloc(2)]), /found|magic/],
-    ['garbage between streams', () => Buffer.concat([good, Buffer.from('abcd'), good]), /magic|found/],
-    ['the second stream missing its start', () => Buffer.concat([good, good.subarray(4)]), /expected the magic of an xz stream header/],
-    ['a stream shorter than its index says', () => Buffer.concat([good.subarray(0, 12), good.subarray(5000)]), /more packed bytes than there are/],
-    ['nothing but a header', () => Buffer.concat([good.subarray(0, 12), Buffer.alloc(12)]), /too short|found none/],
+    ['stream header flags', () => flipped(good(), 7), /stream at offset 0: the stream header's CRC32 does not match/],
+    ['stream header check sum', () => flipped(good(), 9), /stream at offset 0: the stream header's CRC32 does not match/],
+    ['block header', () => flipped(good(), 14), /xz block 0 at offset 12: the block header's CRC32 does not match/],
+    ['block header length', () => flipped(good(), 12), /xz block 0 at offset 12: /],
+    ['block data', () => flipped(good(), 5000), /xz block at offset \d+, .*: cannot decode it: the data is damaged/],
+    ['index', () => flipped(good(), good().length - 12 - 24), /the index's CRC32 does not match/],
+    ['footer check sum', () => flipped(good(), good().length - 12), /found none: the file is cut or damaged/],
+    ['backward size', () => flipped(good(), good().length - 8), /found none: the file is cut or damaged/],
+    ['footer flags', () => flipped(good(), good().length - 4), /found none: the file is cut or damaged/],
+    ['footer magic', () => flipped(good(), good().length - 1), /found none: the file is cut or damaged/],
+    ['garbage after it', () => Buffer.concat([good(), Buffer.from('hello')]), /after the xz stream at offset \d+, found 5 more bytes/],
+    ['garbage after it, of a multiple of 4', () => Buffer.concat([good(), Buffer.from('hellohel')]), /after the xz stream at offset \d+, found 8 more/],
+    ['padding of 3', () => Buffer.concat([good(), Buffer.alloc(3)]), /after the xz stream at offset \d+, found 3 more bytes/],
+    ['padding of 6 between streams', () => Buffer.concat([good(), Buffer.alloc(6), good(), Buffer.alloc(2)]), /found|magic/],
+    ['garbage between streams', () => Buffer.concat([good(), Buffer.from('abcd'), good()]), /magic|found/],
+    ['the second stream missing its start', () => Buffer.concat([good(), good().subarray(4)]), /expected the magic of an xz stream header/],
+    ['a stream shorter than its index says', () => Buffer.concat([good().subarray(0, 12), good().subarray(5000)]), /more packed bytes than there are/],
+    ['nothing but a header', () => Buffer.concat([good().subarray(0, 12), Buffer.alloc(12)]), /too short|found none/],
   ];
   for (const [name, make, message] of cases) {
     needs('xz')(name, async () => {
@@ -126,7 +157,7 @@ describe('xz files that are not sound', () => {
     });
   }
 
-  test('every byte of a small file matters', async () => {
+  needs('xz')('every byte of a small file matters', async () => {
     const small = execFileSync('xz', ['-c', '--block-size=40'], { input: material.subarray(300_000, 300_100) });
     for (let offset = 0; offset < small.length; offset++) {
       const path = at('small.xz', flipped(small, offset));
@@ -140,8 +171,8 @@ describe('xz files that are not sound', () => {
     const made = encodeIndex(records);
     return Buffer.concat([encodeStreamHeader(4), body, made, encodeStreamFooter(4, made.length)]);
   };
-  test('an index that promises more than can be', async () => {
-    const block = good.subarray(12, 12 + 1000);
+  needs('xz')('an index that promises more than can be', async () => {
+    const block = good().subarray(12, 12 + 1000);
     expect(await failureOf(at('bomb.xz', stream([{ unpadded: 1000, plain: 2 ** 45 }], block)))).toMatchObject({ code: 'corrupt' });
     expect(await failureOf(at('bomb.xz', stream([{ unpadded: 1000, plain: 100_000 }], block)))).toMatchObject({ code: 'corrupt' });
     expect(await failureOf(at('bomb.xz', stream([{ unpadded: 2 ** 40, plain: 100_000 }], block)))).toMatchObject({ code: 'corrupt' });
