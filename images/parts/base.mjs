@@ -1,24 +1,34 @@
 /** What a Rocky 9 node image has outside accounts and units: configuration, the policy, locales, zones, keymaps, kernel modules' indexes. */
 import { readFileSync } from 'node:fs';
 
-const OS_RELEASE = (version, extra = '') => `NAME="Rocky Linux"
-VERSION="${version} (Blue Onyx)"
-ID="rocky"
+/** The keys of rocky-release's and almalinux-release's own os-release. */
+function osRelease(version, brand) {
+  const [major] = version.split('.');
+  const rocky = brand === 'Rocky Linux';
+  const id = rocky ? 'rocky' : 'almalinux';
+  const codename = rocky ? (major === '9' ? 'Blue Onyx' : 'Red Quartz') : 'Sage Margay';
+  const home = rocky ? 'https://rockylinux.org/' : 'https://almalinux.org/';
+  const support = rocky ? 'Rocky-Linux' : 'AlmaLinux';
+  const key = support.toUpperCase().replace('ROCKY-LINUX', 'ROCKY');
+  return `NAME="${brand}"
+VERSION="${version} (${codename})"
+ID="${id}"
 ID_LIKE="rhel centos fedora"
 VERSION_ID="${version}"
-PLATFORM_ID="platform:el9"
-PRETTY_NAME="Rocky Linux ${version} (Blue Onyx)"
-ANSI_COLOR="0;32"
+PLATFORM_ID="platform:el${major}"
+PRETTY_NAME="${brand} ${version} (${codename})"
+ANSI_COLOR="${rocky ? '0;32' : '0;34'}"
 LOGO="fedora-logo-icon"
-CPE_NAME="cpe:/o:rocky:rocky:9::baseos"
-HOME_URL="https://rockylinux.org/"
-BUG_REPORT_URL="https://bugs.rockylinux.org/"
-SUPPORT_END="2032-05-31"
-ROCKY_SUPPORT_PRODUCT="Rocky-Linux-9"
-ROCKY_SUPPORT_PRODUCT_VERSION="${version}"
-REDHAT_SUPPORT_PRODUCT="Rocky Linux"
+CPE_NAME="cpe:/o:${id}:${id}:${major}::baseos"
+HOME_URL="${home}"
+BUG_REPORT_URL="${home.replace('//', '//bugs.')}"
+SUPPORT_END="${major === '9' ? '2032-05-31' : '2035-05-31'}"
+${key}_SUPPORT_PRODUCT="${support}-${major}"
+${key}_SUPPORT_PRODUCT_VERSION="${version}"
+REDHAT_SUPPORT_PRODUCT="${brand}"
 REDHAT_SUPPORT_PRODUCT_VERSION="${version}"
-${extra}`;
+`;
+}
 
 /** Directories of the filesystem package, with their modes. */
 function skeleton(tree) {
@@ -35,12 +45,14 @@ function skeleton(tree) {
     ['/var/lock', '../run/lock'], ['/var/mail', 'spool/mail']]) tree.link(path, target);
 }
 
-function identity(tree, version) {
-  tree.file('/usr/lib/os-release', OS_RELEASE(version));
+function identity(tree, version, brand) {
+  const text = osRelease(version, brand);
+  const package_ = brand === 'Rocky Linux' ? 'rocky-release' : 'almalinux-release';
+  tree.file('/usr/lib/os-release', text);
   tree.link('/etc/os-release', '../usr/lib/os-release');
-  tree.file('/etc/rocky-release', `Rocky Linux release ${version} (Blue Onyx)\n`);
-  tree.link('/etc/redhat-release', 'rocky-release');
-  tree.link('/etc/system-release', 'rocky-release');
+  tree.file(`/etc/${package_}`, `${/^PRETTY_NAME="(.*)"$/m.exec(text)[1].replace(brand, `${brand} release`)}\n`);
+  tree.link('/etc/redhat-release', package_);
+  tree.link('/etc/system-release', package_);
   tree.file('/etc/machine-id', ''); // the kickstart's `rm -f; touch`: empty, so ConditionFirstBoot never holds
   tree.file('/etc/hostname', 'localhost.localdomain\n');
   tree.file('/etc/hosts', '127.0.0.1   localhost localhost.localdomain localhost4 localhost4.localdomain4\n::1         localhost localhost.localdomain localhost6 localhost6.localdomain6\n');
@@ -161,14 +173,25 @@ SELINUXTYPE=targeted
   }
 }
 
-/** Everything of an EL9 root but accounts, units and fstab. */
-export function base(tree, { version, kernelRelease }) {
+/** Everything of an EL root but accounts, units and fstab. */
+export function base(tree, { version, kernelRelease, brand = 'Rocky Linux' }) {
   skeleton(tree);
-  identity(tree, version);
+  identity(tree, version, brand);
   privileged(tree);
   configuration(tree);
   programs(tree);
   localisation(tree);
   kernel(tree, kernelRelease);
   policy(tree);
+}
+
+/** The root of a distribution that is not EL: no policy, no os-release but its own. */
+export function otherRelease(tree, { id, name, version, codename }) {
+  base(tree, { version, kernelRelease: '6.12.25+rpt-rpi-v8' });
+  for (const path of [...tree.nodes.keys()]) {
+    if (path.startsWith('/etc/selinux') || path === '/etc/sysconfig/selinux' || /\/etc\/(rocky|redhat|system)-release/.test(path)) tree.remove(path);
+  }
+  tree.file('/usr/lib/os-release', `PRETTY_NAME="${name} ${version} (${codename})"\nNAME="${name}"\nVERSION_ID="${version}"\nVERSION="${version} (${codename})"\nVERSION_CODENAME=${codename}\nID=${id}\n`);
+  tree.file('/etc/machine-id', 'uninitialized\n', 0o444);
+  tree.file('/etc/hostname', id === 'debian' ? 'raspberrypi\n' : `${id}\n`);
 }
