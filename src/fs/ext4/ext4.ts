@@ -160,7 +160,7 @@ class Ext4 implements FileSystem {
   }
 
   check(): Finding[] {
-    return this.volume.operate(() => checkVolume(this.volume));
+    return this.volume.operate(() => checkVolume(this.volume, this.names.format));
   }
 }
 

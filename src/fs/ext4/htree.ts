@@ -37,7 +37,8 @@ function probe(file: DirectoryFile, format: DirectoryFormat, name: Uint8Array): 
   }
 }
 
-function readHashedLeaf(file: DirectoryFile, format: DirectoryFormat, block: number): Leaf {
+/** Reads a block of entries of a hashed directory and verifies it. */
+export function readHashedLeaf(file: DirectoryFile, format: DirectoryFormat, block: number): Leaf {
   const data = file.read(block);
   if (looksLikeNode(format, data)) throw broken(file, block, 'expected a block of entries below the hash tree, found an index block');
   verifyLeaf(file, format, block, data);
