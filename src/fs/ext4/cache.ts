@@ -12,6 +12,11 @@ interface Entry {
   dirty: boolean;
 }
 
+/** A device may hand out a Buffer, whose slice() is no copy; ours are plain arrays. */
+export function plain(data: Uint8Array): Uint8Array {
+  return new Uint8Array(data.buffer, data.byteOffset, data.length);
+}
+
 export class BlockCache {
   private readonly entries = new Map<number, Entry>();
   private readonly limit: number;
@@ -30,7 +35,7 @@ export class BlockCache {
       this.entries.set(block, found);
       return found.data;
     }
-    const data = this.device.read(block * this.blockSize, this.blockSize);
+    const data = plain(this.device.read(block * this.blockSize, this.blockSize));
     this.entries.set(block, { data, dirty: false });
     if (this.entries.size > this.limit) this.dropClean();
     return data;
@@ -48,7 +53,7 @@ export class BlockCache {
   /** Replaces a whole block without reading it from the device. */
   put(block: number, data: Uint8Array): void {
     this.save(block);
-    this.entries.set(block, { data: data.slice(), dirty: true });
+    this.entries.set(block, { data: new Uint8Array(data), dirty: true });
     this.changed = true;
   }
 

@@ -44,7 +44,7 @@ export class Groups {
   private readonly table: Uint8Array;
   private readonly wide: boolean;
   private readonly stale = new Set<number>(); // groups whose checksums on disk wait for flush
-  private readonly verified = new Set<string>();
+  private readonly verified = new Set<string>(); // bitmaps whose checksum was right, or that are ours: it is stale until flush
   private zones: Range[] | undefined;
 
   constructor(private readonly device: BlockDevice, private readonly sb: Superblock, private readonly cache: BlockCache, private readonly undo: UndoLog) {
@@ -275,6 +275,7 @@ export class Groups {
     const { flags, blockBitmap } = this.descriptor(group);
     if ((flags & GROUP_FLAG.blockUninit) !== 0) {
       this.cache.put(blockBitmap, this.freshBlockBitmap(group));
+      this.verified.add(`block ${group}`);
       this.clearFlag(group, GROUP_FLAG.blockUninit);
     } else this.readBitmap(group, 'block', blockBitmap);
     this.stale.add(group);
@@ -285,6 +286,7 @@ export class Groups {
     const { flags, inodeBitmap } = this.descriptor(group);
     if ((flags & GROUP_FLAG.inodeUninit) !== 0) {
       this.cache.put(inodeBitmap, this.freshInodeBitmap());
+      this.verified.add(`inode ${group}`);
       this.clearFlag(group, GROUP_FLAG.inodeUninit);
     } else this.readBitmap(group, 'inode', inodeBitmap);
     this.stale.add(group);
@@ -313,7 +315,7 @@ export class Groups {
   private readBitmap(group: number, kind: 'block' | 'inode', block: number): Uint8Array {
     const bitmap = this.cache.get(block);
     const key = `${kind} ${group}`;
-    if (this.sb.checksumSeed === undefined || this.stale.has(group) || this.verified.has(key)) return bitmap;
+    if (this.sb.checksumSeed === undefined || this.verified.has(key)) return bitmap;
     const [low, high] = kind === 'block' ? [0x18, 0x38] : [0x1a, 0x3a];
     const found = u16(this.raw(group), low) + (this.wide ? u16(this.raw(group), high) * 65536 : 0);
     const expected = this.bitmapChecksum(bitmap, kind);

@@ -52,7 +52,7 @@ function require(condition: boolean, what: string): void {
 /** The superblock's bytes, or undefined without the magic 0xEF53. */
 export function readRawSuperblock(device: ReadableDevice): Uint8Array | undefined {
   if (device.size < SUPERBLOCK_OFFSET + SUPERBLOCK_SIZE) return undefined;
-  const raw = device.read(SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE);
+  const raw = new Uint8Array(device.read(SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE)); // a copy: a Buffer's slice() would be none
   return u16(raw, 0x38) === MAGIC ? raw : undefined;
 }
 
