@@ -140,7 +140,8 @@ class Check {
   #claim(first: number, path: string): number | undefined {
     const { table, geometry } = this.reader;
     let count = 0;
-    for (let cluster = first; !table.isEnd(cluster); cluster = table.entry(cluster), count++) {
+    // The first cluster stands in a directory, where an end mark has no meaning.
+    for (let cluster = first; count === 0 || !table.isEnd(cluster); cluster = table.entry(cluster), count++) {
       if (!table.isCluster(cluster)) {
         const found = cluster === FREE ? 'a free cluster' : table.isBad(cluster) ? 'a bad cluster' : `cluster ${cluster} of ${geometry.clusterCount}`;
         this.#add('error', 'fat-chain', path, `its cluster chain leads to ${found} after ${count} clusters`);

@@ -110,6 +110,7 @@ export function readDirectory(table: FatTable, firstCluster: number, path: strin
   const ranges = directoryRanges(table, firstCluster, path);
   const [entries, dots]: FatEntry[][] = [[], []];
   const long = new LongName();
+  const wide = table.geometry.variant === 'FAT32';
   const state = { longestFree: 0, tailFree: 0, afterEnd: 0, bytes: 0 };
   let ended = false;
   for (const range of ranges) {
@@ -123,7 +124,7 @@ export function readDirectory(table: FatTable, firstCluster: number, path: strin
       if (free) long.end();
       else if (ended) state.afterEnd++;
       else if ((u8(slot, 11) & 0x3f) === ATTRIBUTE_LONG) long.add(slot);
-      else (slot[0] === 0x2e ? dots! : entries!).push(parseEntry(slot, range.offset + at, long.take(slot)));
+      else (slot[0] === 0x2e ? dots! : entries!).push(parseEntry(slot, range.offset + at, long.take(slot), wide));
       ended ||= slot[0] === 0;
     }
   }
@@ -131,7 +132,8 @@ export function readDirectory(table: FatTable, firstCluster: number, path: strin
   return { entries: entries!, dots: dots!, orphans: long.orphans, ...state };
 }
 
-function parseEntry(slot: Uint8Array, offset: number, longName: string | undefined): FatEntry {
+/** The upper half of the first cluster counts on FAT32 only: elsewhere OS/2 kept something else there. */
+function parseEntry(slot: Uint8Array, offset: number, longName: string | undefined, wide: boolean): FatEntry {
   const attributes = u8(slot, 11);
   const isLabel = (attributes & ATTRIBUTE_LABEL) !== 0;
   const isDirectory = !isLabel && (attributes & ATTRIBUTE_DIRECTORY) !== 0;
@@ -140,7 +142,7 @@ function parseEntry(slot: Uint8Array, offset: number, longName: string | undefin
     shortName: shortName(slot),
     hasLongName: longName !== undefined,
     isDirectory, isLabel, attributes,
-    firstCluster: u16(slot, 26) + u16(slot, 20) * 65536,
+    firstCluster: u16(slot, 26) + (wide ? u16(slot, 20) * 65536 : 0),
     size: isDirectory ? 0 : u32(slot, 28),
     modified: { time: u16(slot, 22), date: u16(slot, 24) },
     offset,

@@ -45,10 +45,14 @@ interface Memory {
 interface Current {
   volume: FatFsVolume | undefined;
   failure: unknown;
+  /** Sectors that were read or written during this change: FatFs holds a single one and goes back and forth between FAT and directory. */
+  readonly sectors: Map<number, Uint8Array>;
 }
 
+const MAX_SECTORS = 4096;
+
 export async function loadFatFs(): Promise<FatFsModule> {
-  const current: Current = { volume: undefined, failure: undefined };
+  const current: Current = { volume: undefined, failure: undefined, sectors: new Map() };
   const ff = await FatFs.create({ diskio: diskOf(current), codepage: 437 });
   const memory = { ff, filesystem: ff.malloc(FatFs.sizeof_FATFS), file: ff.malloc(FatFs.sizeof_FIL) };
   return {
@@ -62,6 +66,7 @@ export async function loadFatFs(): Promise<FatFsModule> {
       } finally {
         ff.f_unmount('');
         current.volume = undefined;
+        current.sectors.clear();
       }
     },
   };
@@ -113,13 +118,20 @@ function diskOf(current: Current): FatFs.DiskIO {
   return {
     initialize: () => 0,
     status: () => 0,
-    read: (ff, _drive, buffer, sector, count) => guarded(({ device, sectorSize }) => {
-      ff.HEAPU8.set(device.read((sector >>> 0) * sectorSize, count * sectorSize), buffer);
+    read: (ff, _drive, buffer, first, count) => guarded(({ device, sectorSize }) => {
+      for (let index = 0; index < count; index++) {
+        const sector = (first >>> 0) + index;
+        const data = current.sectors.get(sector) ?? device.read(sector * sectorSize, sectorSize);
+        keep(current.sectors, sector, data);
+        ff.HEAPU8.set(data, buffer + index * sectorSize);
+      }
     }),
-    write: (ff, _drive, buffer, sector, count) => guarded(({ device, sectorSize, onWrite }) => {
-      const offset = (sector >>> 0) * sectorSize;
-      onWrite(offset, count * sectorSize);
-      device.write(offset, ff.HEAPU8.slice(buffer, buffer + count * sectorSize));
+    write: (ff, _drive, buffer, first, count) => guarded(({ device, sectorSize, onWrite }) => {
+      const data = ff.HEAPU8.slice(buffer, buffer + count * sectorSize);
+      const offset = (first >>> 0) * sectorSize;
+      for (let index = 0; index < count; index++) keep(current.sectors, (first >>> 0) + index, data.slice(index * sectorSize, (index + 1) * sectorSize));
+      onWrite(offset, data.length);
+      device.write(offset, data);
     }),
     ioctl: (ff, _drive, command, buffer) => guarded(({ device, sectorSize }) => {
       if (command === FatFs.GET_SECTOR_COUNT) ff.setValue(buffer, Math.min(device.size / sectorSize, 0xffffffff), 'i32');
@@ -127,4 +139,9 @@ function diskOf(current: Current): FatFs.DiskIO {
       else if (command === FatFs.GET_BLOCK_SIZE) ff.setValue(buffer, 1, 'i32');
     }),
   };
+}
+
+function keep(sectors: Map<number, Uint8Array>, sector: number, data: Uint8Array): void {
+  if (sectors.size >= MAX_SECTORS) sectors.clear();
+  sectors.set(sector, data);
 }

@@ -42,6 +42,7 @@ export function shortNameChecksum(raw: Uint8Array): number {
 
 /** Equal for two names that FAT takes for the same. Per character, as FatFs does it: "ß" stays one. */
 export function foldName(name: string): string {
+  if (/^[\0-\x7f]*$/.test(name)) return name.toUpperCase();
   return Array.from(name, (character) => {
     const upper = character.toUpperCase();
     return upper.length === character.length ? upper : character;

@@ -15,8 +15,6 @@ export interface Located {
   /** The path in names that FatFs finds. */
   readonly fatfsPath: string;
   readonly entry: FatEntry | undefined;
-  /** Where the entry is: the first cluster of its directory, 0 for the root. */
-  readonly parentCluster: number;
 }
 
 /** Short names that FatFs's parser takes as they are. */
@@ -30,9 +28,32 @@ export function clusterOf(place: Located): number {
   return place.entry?.firstCluster ?? 0;
 }
 
+interface KnownDirectory {
+  readonly directory: FatDirectory;
+  /** By folded long and short names; the first of two wins, as in a search. */
+  readonly byName: ReadonlyMap<string, FatEntry>;
+}
+
+function indexOf(directory: FatDirectory): Map<string, FatEntry> {
+  const index = new Map<string, FatEntry>();
+  for (const entry of directory.entries.filter(({ isLabel }) => !isLabel)) {
+    for (const name of [foldName(entry.name), foldName(entry.shortName)]) if (!index.has(name)) index.set(name, entry);
+  }
+  return index;
+}
+
+function locate(parent: Located, entry: FatEntry): Located {
+  const under = (path: string, name: string): string => (path === '/' ? `/${name}` : `${path}/${name}`);
+  return {
+    path: under(parent.path, entry.name),
+    fatfsPath: under(parent.fatfsPath, PLAIN_SHORT.test(entry.shortName) ? entry.shortName : entry.name),
+    entry,
+  };
+}
+
 export class FatReader {
   readonly table: FatTable;
-  readonly #directories = new Map<number, FatDirectory>();
+  readonly #directories = new Map<number, KnownDirectory>();
 
   constructor(readonly device: BlockDevice, readonly geometry: FatGeometry) {
     this.table = new FatTable(device, geometry);
@@ -45,30 +66,28 @@ export class FatReader {
   }
 
   directory(place: Located): FatDirectory {
+    return this.#known(place).directory;
+  }
+
+  #known(place: Located): KnownDirectory {
     const cluster = clusterOf(place);
-    let directory = this.#directories.get(cluster);
-    if (directory === undefined) {
+    let known = this.#directories.get(cluster);
+    if (known === undefined) {
       if (place.entry !== undefined && cluster === 0) throw new RockberryError('corrupt', `FAT: expected the directory ${place.path} to have a cluster, found none`);
-      directory = readDirectory(this.table, cluster, place.path);
-      this.#directories.set(cluster, directory);
+      const directory = readDirectory(this.table, cluster, place.path);
+      known = { directory, byName: indexOf(directory) };
+      this.#directories.set(cluster, known);
     }
-    return directory;
+    return known;
   }
 
   /** Files and directories of a directory, without the volume label, in the order of the disk. */
   children(place: Located): Located[] {
-    const base = place.path === '/' ? '' : place.path;
-    const fatfsBase = place.fatfsPath === '/' ? '' : place.fatfsPath;
-    return this.directory(place).entries.filter((entry) => !entry.isLabel).map((entry) => ({
-      path: `${base}/${entry.name}`,
-      fatfsPath: `${fatfsBase}/${PLAIN_SHORT.test(entry.shortName) ? entry.shortName : entry.name}`,
-      entry,
-      parentCluster: clusterOf(place),
-    }));
+    return this.directory(place).entries.filter((entry) => !entry.isLabel).map((entry) => locate(place, entry));
   }
 
   root(): Located {
-    return { path: '/', fatfsPath: '/', entry: undefined, parentCluster: 0 };
+    return { path: '/', fatfsPath: '/', entry: undefined };
   }
 
   /** undefined when there is nothing of that name, or something in the middle is not a directory. */
@@ -82,8 +101,8 @@ export class FatReader {
   }
 
   child(directory: Located, name: string): Located | undefined {
-    const wanted = foldName(name);
-    return this.children(directory).find(({ entry }) => foldName(entry!.name) === wanted || foldName(entry!.shortName) === wanted);
+    const entry = this.#known(directory).byName.get(foldName(name));
+    return entry && locate(directory, entry);
   }
 
   list(place: Located): FatEntry[] {

@@ -24,11 +24,15 @@ interface Page {
   free: number | undefined;
 }
 
+const NO_PAGE = { index: -1, page: { data: new Uint8Array(0), free: undefined } };
+
 export const FREE = 0;
 const REPAIR = { hint: 'Repair a copy of the image with fsck.vfat.' };
 
 export class FatTable {
   readonly #pages = new Map<number, Page>();
+  /** The page of the last look, because looks come in rows. */
+  #last: { readonly index: number; readonly page: Page } = NO_PAGE;
   readonly #bits: 12 | 16 | 32;
   /** The first value that does not name a cluster: bad (…F7) and end of chain (…F8 to …FF) lie above it. */
   readonly #reserved: number;
@@ -40,12 +44,14 @@ export class FatTable {
 
   /** Forgets what was read from these bytes of the device. */
   invalidate(offset: number, length: number): void {
+    this.#last = NO_PAGE;
     const first = Math.floor((offset - this.geometry.fatOffset) / PAGE);
     const last = Math.floor((offset + length - 1 - this.geometry.fatOffset) / PAGE);
     for (let page = Math.max(0, first); page <= last && page * PAGE < this.geometry.fatLength; page++) this.#pages.delete(page);
   }
 
   #page(index: number): Page {
+    if (index === this.#last.index) return this.#last.page;
     let page = this.#pages.get(index);
     if (page === undefined) {
       const length = Math.min(PAGE, this.geometry.fatLength - index * PAGE);
@@ -53,6 +59,7 @@ export class FatTable {
       if (this.#pages.size >= MAX_PAGES) this.#pages.clear();
       this.#pages.set(index, page);
     }
+    this.#last = { index, page };
     return page;
   }
 
@@ -107,6 +114,7 @@ export class FatTable {
    */
   chain(first: number, what: string, wanted: number | undefined, limit: number): Run[] {
     const runs: { cluster: number; count: number }[] = [];
+    if (!this.isCluster(first)) throw this.#brokenLink(what, 0, first, wanted);
     let cluster = first;
     let taken = 0;
     let [marker, moveAt] = [0, 1];

@@ -12,7 +12,7 @@ import { ATTRIBUTE_READ_ONLY, ENTRY } from './directory.js';
 import type { FatFsChange, FatFsModule } from './fatfs.js';
 import { requireValidName } from './names.js';
 import type { FatReader, Located } from './reader.js';
-import { clusterOf, isDirectory } from './reader.js';
+import { isDirectory } from './reader.js';
 import { encodeTime } from './time.js';
 
 const PIECE = 1 << 16;
@@ -133,7 +133,7 @@ export class FatWriter {
 
   #newPlace(target: Target): Located {
     const base = target.directory.fatfsPath === '/' ? '' : target.directory.fatfsPath;
-    return { path: target.path, fatfsPath: `${base}/${target.name}`, entry: undefined, parentCluster: clusterOf(target.directory) };
+    return { path: target.path, fatfsPath: `${base}/${target.name}`, entry: undefined };
   }
 
   #isInside(directory: Located, ancestor: Located): boolean {
