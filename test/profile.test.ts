@@ -54,6 +54,37 @@ test('every shipped profile is listed, sound, shown and accepted by its JSON Sch
   expect(validate({ name: 'x', description: 'd', steps: [{ cmdline: { add: '{{ words }}' }, when: true }] })).toBe(true);
 });
 
+const ROCKY = {
+  '/boot/cmdline.txt': 'console=tty1 root=LABEL=RPIROOT rootwait\n', '/etc/passwd': 'root:x:0:0:root:/root:/bin/bash\nrocky:x:1000:1000:default:/home/rocky:/bin/bash\n',
+  '/etc/shadow': 'root:*:19000:0:99999:7:::\nrocky:$6$x$y:19000:0:99999:7:::\n', '/etc/group': 'root:x:0:\nrocky:x:1000:\nwheel:x:10:rocky\n', '/etc/gshadow': 'root:::\nrocky:!::\nwheel:::rocky\n',
+  '/home/rocky': { directory: true, uid: 1000, gid: 1000 }, '/etc/sudoers': 'root ALL=(ALL) ALL\n#includedir /etc/sudoers.d\n', '/usr/bin/sudo': 'x', '/usr/sbin/NetworkManager': 'x',
+  '/usr/lib/systemd/system/NetworkManager.service': '[Install]\nWantedBy=multi-user.target\n', '/etc/hosts': '127.0.0.1 localhost\n',
+};
+const KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPOOJZkxBsHBQ5dAVMCLTbPCQxTrNVHx3nIqD3aW5Eb me@example.org';
+
+test('node without values is cgroups alone', () => {
+  const loaded = load('node');
+  expect([loaded.steps.map(({ step }) => step), loaded.skipped, loaded.names]).toEqual([['cmdline'], ['hostname', 'user', 'network'], ['cgroups', 'node']]);
+});
+
+test('node with values sets host name, login and address, and verifies', async () => {
+  const loaded = load('node', ['hostname=node1', `ssh_keys=${KEY}`, 'address=192.0.2.11/24', 'gateway=192.0.2.1', 'dns=192.0.2.1,192.0.2.2']);
+  const tree = memoryTree(ROCKY);
+  for (const step of loaded.steps) await step.apply(tree);
+  for (const step of loaded.steps) expect((await step.verify(tree)).filter(({ severity }) => severity === 'error')).toEqual([]);
+  expect(textOf(tree, '/etc/hostname')).toBe('node1\n');
+  expect(textOf(tree, '/home/rocky/.ssh/authorized_keys')).toContain(KEY);
+  expect(textOf(tree, '/etc/NetworkManager/system-connections/rockberry.nmconnection')).toMatch(/address1=192\.0\.2\.11\/24,192\.0\.2\.1\n(.*\n)*dns=192\.0\.2\.1;192\.0\.2\.2;/);
+});
+
+test.each([['hostname=Node 1', /"hostname"/], ['address=192.0.2.11', /"address"/], ['usr=x', /nearest known name is "user"/], ['gateway=192.0.2.1', /gateway|address/]])('node refuses %s', async (setting, message) => {
+  const work = async (): Promise<void> => {
+    const tree = memoryTree(ROCKY);
+    for (const step of load('node', [setting]).steps) await step.apply(tree);
+  };
+  await expect(work()).rejects.toMatchObject({ code: 'profile', message: expect.stringMatching(message) });
+});
+
 // One line each: what is wrong, the profile after its two head lines, and what the message says.
 const mistakes: [string, string, RegExp][] = [
   ['a wrong key at the top', 'stepz: []\nsteps: []\n', /:3:1: expected a known key, found "stepz"; the nearest known name is "steps"/],

@@ -7,7 +7,7 @@ import type { Attributes, Content, Entry, FileSystem, FileType, Stat, Time, Tree
 import { createTree } from '../../src/fs/tree.js';
 
 interface Node {
-  type: FileType; mode: number; uid: number; gid: number; mtime: Time; data: Uint8Array; target: string; xattrs: Map<string, Uint8Array>;
+  inode: number; type: FileType; mode: number; uid: number; gid: number; mtime: Time; data: Uint8Array; target: string; xattrs: Map<string, Uint8Array>;
 }
 
 export interface Seed { content?: string | Uint8Array; target?: string; directory?: boolean; mode?: number; uid?: number; gid?: number }
@@ -50,8 +50,9 @@ function plant(filesystem: FileSystem, path: string, seed: Seed): void {
 
 export function memoryFileSystem(type: 'ext4' | 'vfat'): FileSystem {
   const nodes = new Map<string, Node>();
+  let inodes = 1;
   const fresh = (kind: FileType): Node => ({
-    type: kind, mode: kind === 'directory' ? 0o755 : kind === 'symlink' ? 0o777 : 0o644, uid: 0, gid: 0, mtime: testTime, data: new Uint8Array(), target: '', xattrs: new Map(),
+    inode: ++inodes, type: kind, mode: kind === 'directory' ? 0o755 : kind === 'symlink' ? 0o777 : 0o644, uid: 0, gid: 0, mtime: testTime, data: new Uint8Array(), target: '', xattrs: new Map(),
   });
   nodes.set('/', fresh('directory'));
   const parentOf = (path: string): string => path.slice(0, path.lastIndexOf('/')) || '/';
@@ -80,7 +81,7 @@ export function memoryFileSystem(type: 'ext4' | 'vfat'): FileSystem {
     info: () => ({ type, variant: type, label: '', uuid: '', blockSize: 4096, size: 1 << 30, free: 1 << 29 }),
     stat(path): Stat | undefined {
       const node = nodes.get(path);
-      return node && { type: node.type, mode: node.mode, uid: node.uid, gid: node.gid, size: node.data.length, mtime: node.mtime, inode: 1, links: 1 };
+      return node && { type: node.type, mode: node.mode, uid: node.uid, gid: node.gid, size: node.data.length, mtime: node.mtime, inode: node.inode, links: [...nodes.values()].filter((other) => other === node).length };
     },
     list(path): Entry[] {
       if (get(path).type !== 'directory') throw new RockberryError('path', `expected a directory at ${path}, found a ${get(path).type}`);
