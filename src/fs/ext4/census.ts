@@ -8,7 +8,7 @@ const MOST_FINDINGS = 200;
 
 export class Census {
   readonly findings: Finding[] = [];
-  /** By inode number: the type as in directory entries (1 file, 2 directory …), 0 for an inode that is not in use. */
+  /** By inode number: the type as in directory entries (1 file, 2 directory …), 0 for an inode that is not in use, 255 for one whose type is unknown. */
   readonly types: Uint8Array;
   /** By inode number: i_links_count, and how many names were met. */
   readonly links: Uint16Array;
@@ -17,6 +17,9 @@ export class Census {
   readonly directories: number[] = [];
   /** One bit per block from s_first_data_block on: owned by a file or by the filesystem itself. */
   readonly owned: Uint8Array;
+  /** Set when a directory, or an inode's blocks, could not be read: what follows from it is not a finding of its own. */
+  namesMissing = false;
+  blocksMissing = false;
   /** Attribute blocks: references met, and h_refcount. */
   readonly shared = new Map<number, { met: number; stated: number }>();
 
@@ -28,11 +31,15 @@ export class Census {
   }
 
   error(id: string, subject: string, message: string): void {
+    this.add({ severity: 'error', id, subject, message, hint: 'run `e2fsck -f` on the partition' });
+  }
+
+  add(finding: Finding): void {
     if (this.findings.length >= MOST_FINDINGS) return;
     const last = this.findings.length === MOST_FINDINGS - 1;
     this.findings.push(last
       ? { severity: 'error', id: 'ext4.more', subject: 'ext4', message: `more than ${MOST_FINDINGS - 1} findings; the rest is left out` }
-      : { severity: 'error', id, subject, message, hint: 'run `e2fsck -f` on the partition' });
+      : finding);
   }
 
   /** Does the work; what it finds corrupt or unsupported becomes a finding. Other errors (the device's) pass. */

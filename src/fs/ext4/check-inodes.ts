@@ -10,6 +10,8 @@ import { readTarget } from './symlink.js';
 import type { Volume } from './volume.js';
 import { xattrBlockReferences } from './xattr.js';
 
+/** In use, but what as could not be read. */
+export const UNKNOWN_TYPE = 255;
 const RESIZE_INODE = 7;
 const DOUBLE_INDIRECT_AT = 0x28 + 13 * 4;
 
@@ -24,36 +26,36 @@ export function checkInodes(volume: Volume, census: Census): void {
       const inode = volume.load(number);
       if (inode.links === 0) continue;
       const subject = `inode ${number}`;
-      census.attempt('ext4.inode', subject, () => checkInode(volume, census, inode, subject));
+      census.types[number] = UNKNOWN_TYPE;
+      const sound = census.attempt('ext4.inode', subject, () => checkInode(volume, census, inode, subject));
+      if (!sound) census.blocksMissing = true;
     }
   }
 }
 
-function checkInode(volume: Volume, census: Census, inode: Inode, subject: string): void {
+/** False when its blocks are not known. */
+function checkInode(volume: Volume, census: Census, inode: Inode, subject: string): boolean {
   census.links[inode.number] = inode.links;
-  census.types[inode.number] = inode.mode === 0 ? 1 : entryType(inode.type); // the kernel's own inodes may have no type
   inode.validate();
-  if (inode.number === RESIZE_INODE) {
-    claimResizeInode(volume, census, inode, subject);
-    return;
-  }
-  if (inode.mode === 0) {
-    if (inode.number >= volume.sb.firstInode) census.error('ext4.inode', subject, 'expected a mode in an inode in use, found 0');
-    return;
-  }
+  if (inode.number === RESIZE_INODE) return claimResizeInode(volume, census, inode, subject);
+  if (inode.mode === 0 && isNameless(volume, inode.number)) return true; // the kernel's own inodes may be without a type
+  census.types[inode.number] = entryType(inode.type);
   if (inode.type === 'directory') census.directories.push(inode.number);
   const mapping = census.attempt('ext4.mapping', subject, () => readMapping(volume, inode));
   if (mapping) checkBlocks(volume, census, inode, subject, mapping);
   census.attempt('ext4.xattr', subject, () => getXattrs(volume, inode));
   if (inode.type === 'symlink') census.attempt('ext4.symlink', subject, () => readTarget(volume, inode));
+  return mapping !== undefined;
 }
 
 /** The resize inode maps the descriptors' reserve, which belongs to the groups; its own is the double-indirect block over it. */
-function claimResizeInode({ sb, groups }: Volume, census: Census, inode: Inode, subject: string): void {
+function claimResizeInode({ sb, groups }: Volume, census: Census, inode: Inode, subject: string): boolean {
   const block = u32(inode.raw, DOUBLE_INDIRECT_AT);
-  if (!sb.compat('resize_inode') || block === 0) return;
-  if (groups.isDataRange(block, 1)) census.claim(subject, block, 1);
+  if (!sb.compat('resize_inode') || block === 0) return true;
+  const sound = groups.isDataRange(block, 1);
+  if (sound) census.claim(subject, block, 1);
   else census.error('ext4.mapping', subject, `expected the resize inode's block among the data blocks, found ${block}`);
+  return sound;
 }
 
 function checkBlocks(volume: Volume, census: Census, inode: Inode, subject: string, mapping: Mapping): void {

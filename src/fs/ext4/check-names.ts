@@ -1,7 +1,7 @@
 /** Second pass of a check: every directory's structure and names, link counts, and whether all of it hangs together. */
 import { decodeText } from '../names.js';
 import type { Census } from './census.js';
-import { isNameless } from './check-inodes.js';
+import { isNameless, UNKNOWN_TYPE } from './check-inodes.js';
 import { InodeDirectory } from './directory-file.js';
 import { entries, type DirectoryEntry, type DirectoryFormat } from './directory.js';
 import { treeProblems } from './htree-check.js';
@@ -24,14 +24,16 @@ export function checkNames(volume: Volume, census: Census, format: DirectoryForm
   const { inodesCount } = volume.sb;
   const names: Names = { volume, census, format, parents: new Uint32Array(inodesCount + 1), up: new Uint32Array(inodesCount + 1) };
   for (const number of census.directories) {
-    census.attempt('ext4.directory', `inode ${number}`, () => checkDirectory(names, number));
+    const read = census.attempt('ext4.directory', `inode ${number}`, () => checkDirectory(names, number));
+    if (!read) census.namesMissing = true;
   }
   if (census.types[ROOT_INODE] !== DIRECTORY) census.error('ext4.inode', `inode ${ROOT_INODE}`, 'expected a root directory, found none');
+  if (census.namesMissing) return; // what looks lost may have a name there
   checkParents(names);
   checkLinks(names);
 }
 
-function checkDirectory(names: Names, number: number): void {
+function checkDirectory(names: Names, number: number): true {
   const { volume, census, format } = names;
   const file = new InodeDirectory(volume, volume.load(number));
   const subject = `inode ${number}`;
@@ -49,6 +51,7 @@ function checkDirectory(names: Names, number: number): void {
   }
   if (position < 2) census.error('ext4.directory', subject, `expected "." and "..", found ${position} entries`);
   if (file.hashed) for (const problem of treeProblems(file, format)) census.error('ext4.directory', subject, problem);
+  return true;
 }
 
 function checkDots({ census, up }: Names, number: number, name: string, { inode }: DirectoryEntry): void {
@@ -64,7 +67,7 @@ function checkEntry({ volume, census, format, parents }: Names, directory: numbe
     census.error('ext4.entry', subject, `${what}: expected an inode in use, found inode ${inode}`);
     return;
   }
-  if (format.filetype && fileType !== type) census.error('ext4.entry', subject, `${what}: expected file type ${type} as in inode ${inode}, found ${fileType}`);
+  if (format.filetype && fileType !== type && type !== UNKNOWN_TYPE) census.error('ext4.entry', subject, `${what}: expected file type ${type} as in inode ${inode}, found ${fileType}`);
   census.names[inode]!++;
   if (type !== DIRECTORY) return;
   if (parents[inode] !== 0 || inode === ROOT_INODE) census.error('ext4.entry', subject, `${what}: expected a directory with one name, found a second one of inode ${inode}`);
