@@ -40,8 +40,8 @@ function readRuns(volume: Volume, runs: readonly Run[], offset: number, length: 
 
 /** `length` bytes from `offset`, fewer at the end of the file; holes and unwritten blocks are zeros. At most 1 GiB in one call. */
 export function readContent(volume: Volume, inode: Inode, offset = 0, length = Number.POSITIVE_INFINITY): Uint8Array {
-  const { size } = inode;
-  const count = Math.max(0, Math.min(length, size - offset));
+  if (!(offset >= 0) || !(length >= 0)) throw new RockberryError('path', `expected an offset and a length from 0 on, found ${offset} and ${length}`);
+  const count = Math.max(0, Math.min(length, inode.size - offset));
   if (count > READ_LIMIT) throw new RockberryError('unsupported', `ext4 inode ${inode.number}: expected to read at most ${READ_LIMIT} bytes at once, found ${count}`, { hint: 'read the file in pieces' });
   return readRuns(volume, readMapping(volume, inode).runs, offset, count);
 }

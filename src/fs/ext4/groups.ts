@@ -347,6 +347,7 @@ export class Groups {
     this.stale.clear();
   }
 
+  /** Only bitmaps that were looked at: a new checksum over one that is broken would hide it. */
   private sealBitmaps(group: number): void {
     if (this.sb.checksumSeed === undefined) return;
     const { flags, blockBitmap, inodeBitmap } = this.descriptor(group);
@@ -354,7 +355,7 @@ export class Groups {
       setU16(this.raw(group), low, sum & 0xffff);
       if (this.wide) setU16(this.raw(group), high, sum >>> 16);
     };
-    if ((flags & GROUP_FLAG.blockUninit) === 0) store(0x18, 0x38, this.bitmapChecksum(this.cache.get(blockBitmap), 'block'));
-    if ((flags & GROUP_FLAG.inodeUninit) === 0) store(0x1a, 0x3a, this.bitmapChecksum(this.cache.get(inodeBitmap), 'inode'));
+    if (this.verified.has(`block ${group}`) && (flags & GROUP_FLAG.blockUninit) === 0) store(0x18, 0x38, this.bitmapChecksum(this.cache.get(blockBitmap), 'block'));
+    if (this.verified.has(`inode ${group}`) && (flags & GROUP_FLAG.inodeUninit) === 0) store(0x1a, 0x3a, this.bitmapChecksum(this.cache.get(inodeBitmap), 'inode'));
   }
 }

@@ -146,7 +146,8 @@ export class Inode {
   setTime(name: keyof typeof TIME_AT, time: Time): void {
     const [low, extra] = TIME_AT[name];
     if (low >= 0x80 && !this.has(low)) return;
-    const seconds = this.has(extra) ? time.seconds : Math.max(-(2 ** 31), Math.min(2 ** 31 - 1, time.seconds));
+    const last = this.has(extra) ? 2 ** 34 - 2 ** 31 - 1 : 2 ** 31 - 1;
+    const seconds = Math.max(-(2 ** 31), Math.min(last, time.seconds));
     setU32(this.raw, low, seconds >>> 0);
     if (!this.has(extra)) return;
     const epoch = Math.floor((seconds - ((seconds >>> 0) | 0)) / 2 ** 32) & 3;

@@ -159,7 +159,7 @@ function descriptorSize(raw: Uint8Array, is64: boolean, blockSize: number): numb
 function validateCounts(raw: Uint8Array, device: ReadableDevice, blockSize: number, blocksCount: number, inodeSize: number): number {
   const [first, perGroup, inodesPerGroup] = [u32(raw, 0x14), u32(raw, 0x20), u32(raw, 0x28)];
   require(first === (blockSize === 1024 ? 1 : 0), `expected first data block ${blockSize === 1024 ? 1 : 0}, found ${first}`);
-  require(perGroup >= 8 && perGroup <= blockSize * 8 && perGroup % 8 === 0, `expected at most ${blockSize * 8} blocks per group, found ${perGroup}`);
+  require(perGroup >= 256 && perGroup <= blockSize * 8 && perGroup % 8 === 0, `expected 256 to ${blockSize * 8} blocks per group, found ${perGroup}`);
   require(u32(raw, 0x1c) === u32(raw, 0x18), `expected clusters of one block, found s_log_cluster_size ${u32(raw, 0x1c)}`);
   const perBlock = blockSize / inodeSize;
   require(inodesPerGroup >= perBlock && inodesPerGroup <= blockSize * 8 && inodesPerGroup % 8 === 0, `expected 8 to ${blockSize * 8} inodes per group, found ${inodesPerGroup}`);

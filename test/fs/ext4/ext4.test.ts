@@ -320,6 +320,55 @@ describe('a full filesystem', () => {
   }));
 });
 
+describe('a source that fails while it is read', () => {
+  needs('mke2fs', 'e2fsck')('leaves no file behind, and the filesystem clean', () => withDirectory((directory) => {
+    const image = new Ext4Image(directory, ['-t', 'ext4']);
+    const fs = open(image);
+    let reads = 0;
+    const broken = {
+      size: 5 * 2 ** 20,
+      read(_offset: number, length: number): Uint8Array {
+        if (++reads > 7) throw new Error('the source is gone'); // five pieces are looked at, then the third is not written
+        return new Uint8Array(length).fill(1);
+      },
+      close: () => undefined,
+    };
+    const { free } = fs.info();
+    expect(() => fs.write('/new', broken)).toThrow('the source is gone');
+    expect([fs.stat('/new'), fs.info().free]).toEqual([undefined, free]);
+    fs.flush();
+    expect(image.problems()).toBe('');
+    fs.write('/new', bytes('works'));
+    fs.flush();
+    expect(image.problems()).toBe('');
+  }));
+});
+
+describe('an attribute block that two files share', () => {
+  needs('mke2fs', 'e2fsck', 'debugfs')('is never edited: who changes gets one of their own', () => withDirectory((directory) => {
+    const image = new Ext4Image(directory, ['-t', 'ext4', '-b', '1024', '-I', '128', '-O', '^metadata_csum']);
+    const setup = open(image);
+    setup.write('/a', bytes('a'), { xattrs: new Map([['user.x', pattern(300)]]) });
+    setup.write('/b', bytes('b'));
+    setup.flush();
+    const block = Number(/File ACL: (\d+)/.exec(image.debugfs('stat /a'))![1]);
+    image.edit(`sif /b file_acl ${block}`, 'sif /b blocks 4');
+    const device = image.open();
+    device.write(block * 1024 + 4, Uint8Array.of(2)); // h_refcount
+    expect(image.problems()).toBe('');
+    const fs = openExt4(device)!;
+    fs.change('/b', { xattrs: new Map([['user.x', pattern(200)]]) });
+    fs.flush();
+    expect(image.problems()).toBe('');
+    expect([fs.xattrs('/a').get('user.x')!.length, fs.xattrs('/b').get('user.x')!.length]).toEqual([300, 200]);
+    device.write(block * 1024 + 4, Uint8Array.of(1));
+    fs.remove('/a');
+    fs.remove('/b');
+    fs.flush();
+    expect(image.problems()).toBe('');
+  }));
+});
+
 describe('refuses', () => {
   const cases: readonly (readonly [string, (fs: FileSystem) => void])[] = [
     ['a relative path', (fs) => fs.read('hello')],

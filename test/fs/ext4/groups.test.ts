@@ -63,6 +63,19 @@ describe('one wrong byte is one error', () => {
     openExt4(image.open())!.write('/x', Uint8Array.of(1));
   }));
 
+  needs('mke2fs', 'dumpe2fs')('in a bitmap that was not needed stays visible', () => withDirectory((directory) => {
+    const image = new Ext4Image(directory, ['-t', 'ext4', '-b', '1024'], 8);
+    const fs = openExt4(image.open())!;
+    fs.write('/x', Uint8Array.of(1));
+    fs.flush();
+    flip(image, firstGroup(image).inodeBitmap * 1024 + 3);
+    const again = openExt4(image.open())!;
+    again.append('/x', new Uint8Array(5000)); // block bitmap and descriptor change, the inode bitmap does not
+    again.flush();
+    expect(image.problems()).toContain('inode bitmap');
+    expect(() => openExt4(image.open())!.write('/y', Uint8Array.of(1))).toThrow(expect.objectContaining({ code: 'corrupt' }));
+  }));
+
   needs('mke2fs', 'dumpe2fs')('a descriptor that points outside, without any checksum', () => withDirectory((directory) => {
     const image = new Ext4Image(directory, ['-t', 'ext2', '-b', '1024'], 16);
     const { descriptors } = firstGroup(image);
