@@ -17,19 +17,24 @@ export const shellSyntax: Syntax = {
   line: (key, value) => `${key}=${/^[\w.@%+,:/-]*$/.test(value) ? value : `"${value}"`}`,
 };
 
-const LINE = /^\s*([^#;=\s](?:[^=]*[^=\s])?)\s*=\s*(.*?)\s*$/;
+/** Key and value as written; undefined for comments and other lines. */
+function split(line: string): { key: string; value: string } | undefined {
+  const at = line.indexOf('=');
+  const key = line.slice(0, Math.max(0, at)).trim();
+  return key === '' || /^[#;]/.test(key) ? undefined : { key, value: line.slice(at + 1).trim() };
+}
 
 /** The text with all `values` in it; the text itself when they are there already. */
 export function assign(text: string, values: ReadonlyMap<string, string>, syntax: Syntax): string {
   const missing = new Map([...values].map(([key, value]) => [syntax.key(key), { key, value }]));
   const wanted = new Map(missing);
   const kept = text.split('\n').flatMap((line) => {
-    const found = LINE.exec(line);
-    const key = found ? syntax.key(found[1]!) : '';
+    const found = split(line);
+    const key = found ? syntax.key(found.key) : '';
     const want = found && wanted.get(key);
     if (!want) return [line];
     if (!missing.delete(key)) return [];
-    return [syntax.value(found[2]!) === want.value ? line : syntax.line(want.key, want.value)];
+    return [syntax.value(found.value) === want.value ? line : syntax.line(want.key, want.value)];
   });
   const added = [...missing.values()].map(({ key, value }) => `${syntax.line(key, value)}\n`).join('');
   const edited = kept.join('\n');
@@ -38,6 +43,6 @@ export function assign(text: string, values: ReadonlyMap<string, string>, syntax
 
 /** Keys (as `syntax.key` gives them) and the value that counts: the last. */
 export function assigned(text: string, syntax: Syntax): Map<string, string> {
-  const found = text.split('\n').map((line) => LINE.exec(line)).filter((match) => match !== null);
-  return new Map(found.map((match) => [syntax.key(match[1]!), syntax.value(match[2]!)]));
+  const found = text.split('\n').map(split).filter((line) => line !== undefined);
+  return new Map(found.map(({ key, value }) => [syntax.key(key), syntax.value(value)]));
 }

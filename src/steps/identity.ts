@@ -4,6 +4,7 @@
  * (machine-id(5), "First Boot Semantics"); a missing one cannot be made while root is read-only.
  */
 import { z } from 'zod';
+import { RockberryError } from '../errors.js';
 import type { Finding } from '../report.js';
 import type { Tree } from '../fs/filesystem.js';
 import { notAsAsked } from './content.js';
@@ -28,6 +29,7 @@ const REMOVED: readonly (readonly [directory: string, names: RegExp])[] = [
   ['/var/lib/rockberry', /\.done$/], // what is to run at the first boot runs again on the copy
 ];
 const HISTORIES = /^\.((bash|zsh|sh|ash|python|mysql|psql|sqlite|node_repl)_history|lesshst|viminfo)$/;
+const MAX_DEPTH = 64; // a directory that is its own grandchild never ends
 const EMPTIED = ['/var/log/wtmp', '/var/log/btmp', '/var/log/lastlog'];
 
 export const identityStep: Step<'reset'> = {
@@ -60,8 +62,9 @@ function unwanted(tree: Tree): string[] {
   return tree.stat(ofDbus)?.type === 'file' ? [...paths, ofDbus] : paths;
 }
 
-function removeTree(tree: Tree, path: string): void {
-  if (tree.stat(path)?.type === 'directory') for (const { name } of tree.list(path)) removeTree(tree, `${path}/${name}`);
+function removeTree(tree: Tree, path: string, depth = 0): void {
+  if (depth > MAX_DEPTH) throw new RockberryError('corrupt', `expected at most ${MAX_DEPTH} directories in each other, found more at ${path.slice(0, 80)}`);
+  if (tree.stat(path)?.type === 'directory') for (const { name } of tree.list(path)) removeTree(tree, `${path}/${name}`, depth + 1);
   tree.remove(path);
 }
 

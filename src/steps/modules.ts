@@ -84,5 +84,7 @@ function checkKernels(tree: Tree, load: readonly string[]): Finding[] {
 
 /** "kernel/net/bridge/br_netfilter.ko.xz: …" → "br_netfilter"; "-" and "_" are the same in module names. */
 function moduleOf(line: string): string {
-  return /([^/:]+?)\.ko(\.\w+)?(:|$)/.exec(line)?.[1]?.replaceAll('-', '_') ?? '';
+  const path = line.split(':', 1)[0]!;
+  const file = path.slice(path.lastIndexOf('/') + 1);
+  return file.slice(0, Math.max(0, file.indexOf('.ko'))).replaceAll('-', '_');
 }

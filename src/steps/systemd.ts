@@ -183,11 +183,12 @@ function isMarked(tree: Tree, path: string, marked: ReadonlySet<string>): boolea
   return marked.has(absolute) || marked.has(baseName(target));
 }
 
-function linksUnder(tree: Tree, directory: string): string[] {
-  if (tree.stat(directory)?.type !== 'directory') return [];
+/** Links are in the directory itself and one below (X.wants, X.requires); nobody looks for units deeper. */
+function linksUnder(tree: Tree, directory: string, depth = 2): string[] {
+  if (depth === 0 || tree.stat(directory)?.type !== 'directory') return [];
   return tree.list(directory).flatMap(({ name, type }) => {
     const path = `${directory}/${name}`;
-    return type === 'directory' ? linksUnder(tree, path) : type === 'symlink' ? [path] : [];
+    return type === 'directory' ? linksUnder(tree, path, depth - 1) : type === 'symlink' ? [path] : [];
   });
 }
 

@@ -34,11 +34,12 @@ export function parseUnitFile(text: string): UnitFile {
   const problems: string[] = [];
   for (const { number, line } of logicalLines(text.replace(/^\xef\xbb\xbf/, ''))) {
     const section = /^\[([^\]]+)\]$/.exec(line)?.[1];
-    const assignment = /^([^=]+?)\s*=\s*(.*)$/s.exec(line);
+    const equals = line.indexOf('=');
+    const key = line.slice(0, Math.max(0, equals)).trimEnd();
     if (section !== undefined) sections.push(section);
-    else if (!assignment || line.startsWith('[')) problems.push(`line ${number}: expected "[Section]" or "Key=value", found "${line.slice(0, 60)}"`);
-    else if (sections.length === 0) problems.push(`line ${number}: expected a section before "${assignment[1]}=", found none`);
-    else assignments.push({ section: sections.at(-1)!, key: assignment[1]!, value: assignment[2]!.trim() });
+    else if (key === '' || line.startsWith('[')) problems.push(`line ${number}: expected "[Section]" or "Key=value", found "${line.slice(0, 60)}"`);
+    else if (sections.length === 0) problems.push(`line ${number}: expected a section before "${key.slice(0, 60)}=", found none`);
+    else assignments.push({ section: sections.at(-1)!, key, value: line.slice(equals + 1).trim() });
   }
   return { sections, assignments, problems };
 }
@@ -49,7 +50,7 @@ function logicalLines(text: string): { number: number; line: string }[] {
   let pieces: string[] = [];
   let start = 0;
   text.split('\n').forEach((raw, index) => {
-    const line = pieces.length > 0 ? raw.replace(/\s+$/, '') : raw.trim();
+    const line = pieces.length > 0 ? raw.trimEnd() : raw.trim();
     if (/^\s*[#;]/.test(line) || (line === '' && pieces.length === 0)) return;
     if (pieces.length === 0) start = index + 1;
     pieces.push(line.endsWith('\\') ? line.slice(0, -1) : line);
