@@ -6,6 +6,7 @@ import { RockberryError } from '../../errors.js';
 import type { Finding } from '../../report.js';
 import { equalBytes, u16, u32 } from '../../bytes/fields.js';
 import type { FatEntry } from './directory.js';
+import { INFO, isInfoSector } from './geometry.js';
 import type { Located } from './reader.js';
 import { FatReader, clusterOf } from './reader.js';
 import { foldName } from './names.js';
@@ -44,6 +45,7 @@ class Check {
     if (geometry.dirty) this.#add('warning', 'fat-dirty', '/', 'the volume was not unmounted cleanly');
     this.#copies();
     this.#media();
+    this.#backup();
     this.#tree();
     this.#lost();
     this.#info();
@@ -73,6 +75,18 @@ class Check {
     }
   }
 
+  /** FAT32 keeps a second boot sector (BPB_BkBootSec); the byte with the dirty bit may differ. */
+  #backup(): void {
+    const { geometry, device } = this.reader;
+    if (geometry.variant !== 'FAT32') return;
+    const boot = device.read(0, 512);
+    const at = u16(boot, 50) * geometry.sectorSize;
+    if (at === 0 || at >= geometry.fatOffset) return;
+    const backup = device.read(at, 512);
+    backup[65] = boot[65]!;
+    if (!equalBytes(boot, backup)) this.#add('warning', 'fat-backup-boot', '/', 'the boot sector and its backup differ');
+  }
+
   #tree(): void {
     const pending: { place: Located; parent: number; depth: number }[] = [{ place: this.reader.root(), parent: 0, depth: 0 }];
     if (this.reader.geometry.rootCluster !== 0) this.#claim(this.reader.geometry.rootCluster, '/');
@@ -94,6 +108,8 @@ class Check {
     if (directory.orphans > 0) this.#add('warning', 'fat-orphaned-name', place.path, `${directory.orphans} entries of long names belong to no file`);
     if (directory.afterEnd > 0) this.#add('error', 'fat-after-end', place.path, `${directory.afterEnd} entries stand after the end of the directory`);
     if (place.entry !== undefined) this.#dots(place, directory.dots, parent);
+    const label = directory.entries.find((entry) => entry.isLabel && (entry.firstCluster !== 0 || entry.size !== 0));
+    if (label !== undefined) this.#add('warning', 'fat-label', place.path, 'the volume label has a size or a cluster');
     const children = this.reader.children(place);
     this.#names(place, children);
     return children.filter((child) => this.#chain(child) && child.entry!.isDirectory);
@@ -130,7 +146,9 @@ class Check {
     const count = this.#claim(entry!.firstCluster, path);
     if (count === undefined) return false;
     const expected = Math.ceil(entry!.size / clusterSize);
-    if (!entry!.isDirectory && count !== expected) {
+    if (entry!.isDirectory) {
+      if (entry!.size !== 0) this.#add('warning', 'fat-directory-size', path, `expected a directory to have the size 0, found ${entry!.size}`);
+    } else if (count !== expected) {
       this.#add('error', 'fat-size', path, `expected ${expected} clusters for ${entry!.size} bytes, found ${count}`);
     }
     return true;
@@ -173,11 +191,11 @@ class Check {
     const { geometry, device, table } = this.reader;
     if (geometry.infoOffset === 0) return;
     const sector = device.read(geometry.infoOffset, 512);
-    if (u32(sector, 0) !== 0x41615252 || u32(sector, 484) !== 0x61417272 || u16(sector, 510) !== 0xaa55) {
+    if (!isInfoSector(sector)) {
       this.#add('warning', 'fat-fsinfo', 'FSInfo', 'the FSInfo sector has not its signatures');
       return;
     }
-    const [stored, free] = [u32(sector, 488), table.countFree()];
+    const [stored, free] = [u32(sector, INFO.free), table.countFree()];
     if (stored !== 0xffffffff && stored !== free) this.#add('warning', 'fat-free-count', 'FSInfo', `expected ${free} free clusters, found ${stored}`);
   }
 

@@ -27,7 +27,7 @@ export interface FatEntry {
   readonly isLabel: boolean;
   readonly attributes: number;
   readonly firstCluster: number;
-  /** Bytes; 0 for directories. */
+  /** Bytes, as stored; a directory's should be 0. */
   readonly size: number;
   readonly modified: { readonly date: number; readonly time: number };
   /** Byte offset of the short entry on the volume: also what tells one file from another (Linux does the same). */
@@ -143,7 +143,7 @@ function parseEntry(slot: Uint8Array, offset: number, longName: string | undefin
     hasLongName: longName !== undefined,
     isDirectory, isLabel, attributes,
     firstCluster: u16(slot, 26) + (wide ? u16(slot, 20) * 65536 : 0),
-    size: isDirectory ? 0 : u32(slot, 28),
+    size: u32(slot, 28),
     modified: { time: u16(slot, 22), date: u16(slot, 24) },
     offset,
   };

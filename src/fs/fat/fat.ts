@@ -147,11 +147,12 @@ function noLinks(kind: string, path: string): RockberryError {
 
 function statOf({ entry }: Located): Stat {
   const readOnly = entry !== undefined && (entry.attributes & ATTRIBUTE_READ_ONLY) !== 0;
+  const isFile = entry !== undefined && !entry.isDirectory;
   return {
-    type: entry === undefined || entry.isDirectory ? 'directory' : 'file',
+    type: isFile ? 'file' : 'directory',
     mode: readOnly ? 0o555 : 0o755,
     uid: 0, gid: 0, links: 1,
-    size: entry?.size ?? 0,
+    size: isFile ? entry.size : 0,
     mtime: entry === undefined ? NO_TIME : decodeTime(entry.modified),
     inode: entry === undefined ? 1 : entry.offset / 32, // Linux's vfat numbers inodes freely; the entry's place is stable and unique
   };

@@ -163,3 +163,10 @@ function identity(sector: Uint8Array, variant: FatVariant): Pick<FatGeometry, 'v
   const id = u32(sector, at + 3).toString(16).toUpperCase().padStart(8, '0');
   return { volumeId: `${id.slice(0, 4)}-${id.slice(4)}`, bootLabel: text(sector, at + 7, 11).trimEnd(), dirty };
 }
+
+/** FAT32's FSInfo sector: offsets and signatures of its fields. `free` and `next` are 0xffffffff when unknown. */
+export const INFO = { lead: 0, structure: 484, free: 488, next: 492, leadSignature: 0x41615252, structureSignature: 0x61417272 } as const;
+
+export function isInfoSector(sector: Uint8Array): boolean {
+  return u32(sector, INFO.lead) === INFO.leadSignature && u32(sector, INFO.structure) === INFO.structureSignature && u16(sector, 510) === 0xaa55;
+}

@@ -3,13 +3,14 @@
  * so a full volume is left as it was, only bytes that differ are written, and no byte depends on the clock.
  */
 import { RockberryError } from '../../errors.js';
-import { equalBytes, setU16, setU32, setU8, u32 } from '../../bytes/fields.js';
+import { equalBytes, setU16, setU32, setU8 } from '../../bytes/fields.js';
 import type { Attributes, Content, Time } from '../filesystem.js';
 import { splitPath } from '../names.js';
 import { requireSound } from './check.js';
 import type { FatEntry } from './directory.js';
 import { ATTRIBUTE_READ_ONLY, ENTRY } from './directory.js';
 import type { FatFsChange, FatFsModule } from './fatfs.js';
+import { INFO, isInfoSector } from './geometry.js';
 import { requireValidName } from './names.js';
 import type { FatReader, Located } from './reader.js';
 import { isDirectory } from './reader.js';
@@ -261,11 +262,17 @@ export class FatWriter {
 /** FatFs counts on from the number of free clusters that FSInfo has; one that is wrong or missing is set right first. */
 function mendFreeCount({ device, geometry, table }: FatReader): void {
   if (geometry.infoOffset === 0) return;
-  const info = device.read(geometry.infoOffset, 512);
-  const free = table.countFree();
-  if (u32(info, 0) !== 0x41615252 || u32(info, 484) !== 0x61417272 || u32(info, 488) === free) return;
-  setU32(info, 488, free);
-  device.write(geometry.infoOffset, info);
+  const before = device.read(geometry.infoOffset, 512);
+  const info = Uint8Array.from(before);
+  if (!isInfoSector(info)) {
+    info.fill(0);
+    setU32(info, INFO.lead, INFO.leadSignature);
+    setU32(info, INFO.structure, INFO.structureSignature);
+    setU32(info, INFO.next, 0xffffffff);
+    setU16(info, 510, 0xaa55);
+  }
+  setU32(info, INFO.free, table.countFree());
+  if (!equalBytes(before, info)) device.write(geometry.infoOffset, info);
 }
 
 /** Entries that a new name takes, at most: a name that fits 8.3 takes one, but only FatFs knows whether it does. */

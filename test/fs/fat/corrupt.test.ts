@@ -174,6 +174,29 @@ describe.each(['FAT12', 'FAT16', 'FAT32'])('%s structure', (kind) => {
     }
   });
 
+  needs('mkfs.vfat', 'fsck.vfat')('what fsck.vfat mends without loss is a warning, and does not keep us from writing', () => {
+    const cases: [string, string, (image: Buffer, fs: FileSystem) => void][] = [
+      ['FAT12 FAT16 FAT32', 'fat-dirty', (b) => b.writeUInt8(1, kind === 'FAT32' ? 65 : 37)],
+      ['FAT12 FAT16 FAT32', 'fat-directory-size', (b, fs) => b.writeUInt32LE(7, entryOf(fs, '/d') + 28)],
+      ['FAT12 FAT16 FAT32', 'fat-orphaned-name', (b, fs) => b.writeUInt8(0x99, entryOf(fs, '/a long name.txt') - 32 + 13)],
+      ['FAT12 FAT16 FAT32', 'fat-label', (b, fs) => b.writeUInt32LE(7, entryOf(fs, '/a') - 32 + 28)],
+      ['FAT32', 'fat-backup-boot', (b) => b.writeUInt8(9, 6 * 512 + 100)],
+      ['FAT32', 'fat-free-count', (b) => b.writeUInt32LE(9, 512 + 488)],
+      ['FAT32', 'fat-fsinfo', (b) => b.writeUInt32LE(9, 512 + 484)],
+    ];
+    for (const [kinds, id, breakIt] of cases.filter((row) => row[0].includes(kind))) {
+      const image = sample(kind);
+      breakIt(image, open(memoryDevice(image))!);
+      const path = join(folder, 'warned.img');
+      writeFileSync(path, image);
+      expect(complaints(path), `${kinds} ${id}`).not.toBe('');
+      const fs = open(memoryDevice(image), { time: TIME })!;
+      expect(fs.check().map((finding) => `${finding.severity} ${finding.id}`), id).toEqual([`warning ${id}`]);
+      expect(outcome(() => fs.write('/new', new Uint8Array(1000))), id).toBe('fine');
+      if (/free-count|fsinfo/.test(id)) expect(fs.check(), 'the count is right from then on').toEqual([]);
+    }
+  });
+
   needs('mkfs.vfat')('250 random bytes, each flipped alone: an error or a finding or nothing, never a hang', () => {
     process.stdout.write(`FAT byte flips: ROCKBERRY_SEED=${SEED}\n`);
     let state = SEED;
