@@ -24,14 +24,14 @@ export const swapStep: Step<'off'> = {
     const fstab = readText(tree, FSTAB);
     if (fstab !== undefined) writeText(tree, FSTAB, withoutSwap(fstab));
     for (const unit of masked(tree)) placeLink(tree, `${UNITS}/${unit}`, '/dev/null');
-    for (const file of emptied(tree)) place(tree, file);
+    for (const file of configured(tree)) place(tree, file);
   },
   verify(tree) {
     const active = (readText(tree, FSTAB) ?? '').split('\n').filter(isSwap);
     return [
       ...active.map((line) => notAsAsked('swap', FSTAB, `expected no swap in ${FSTAB}, found "${line.trim()}"`)),
       ...masked(tree).filter((unit) => !isMasked(tree, unit)).map((unit) => notAsAsked('swap', `${UNITS}/${unit}`, `expected ${unit} to be masked, found it is not`)),
-      ...emptied(tree).flatMap((file) => checkPlaced(tree, 'swap', file)),
+      ...configured(tree).flatMap((file) => checkPlaced(tree, 'swap', file)),
       ...swapUnits(tree),
     ];
   },
@@ -57,11 +57,17 @@ function isMasked(tree: Tree, unit: string): boolean {
   return tree.stat(path)?.type === 'symlink' && tree.readLink(path) === '/dev/null';
 }
 
-/** zram-generator's README: an empty file in /etc stands in front of the one in /usr and configures no device. */
-function emptied(tree: Tree): Placed[] {
-  const has = namesIn(tree, '/usr/lib/systemd/system-generators').includes('zram-generator')
-    || ['/usr/lib/systemd', '/etc/systemd'].some((directory) => namesIn(tree, directory).includes('zram-generator.conf'));
-  return has ? [{ path: '/etc/systemd/zram-generator.conf', text: '', mode: 0o644 }] : [];
+/**
+ * zram-generator's README: an empty file in /etc stands in front of the one in /usr and configures no device. rpi-swap's swap.conf(5), from Raspberry Pi OS
+ * 13 on: Mechanism=none.
+ */
+function configured(tree: Tree): Placed[] {
+  const generators = namesIn(tree, '/usr/lib/systemd/system-generators');
+  const hasZram = generators.includes('zram-generator') || ['/usr/lib/systemd', '/etc/systemd'].some((directory) => namesIn(tree, directory).includes('zram-generator.conf'));
+  return [
+    ...(hasZram ? [{ path: '/etc/systemd/zram-generator.conf', text: '', mode: 0o644 }] : []),
+    ...(generators.includes('rpi-swap-generator') ? [{ path: '/etc/rpi/swap.conf', text: '[Main]\nMechanism=none\n', mode: 0o644 }] : []),
+  ];
 }
 
 /** A swap unit that someone wrote may be wanted by something else than swap.target. */

@@ -21,6 +21,12 @@ test('fstab, swap.target, zram and dphys-swapfile', async () => {
   expect(textOf(tree, '/etc/systemd/zram-generator.conf')).toBe('');
 });
 
+test('Raspberry Pi OS 13: rpi-swap', async () => {
+  const tree = memoryTree({ '/usr/lib/systemd/system-generators/rpi-swap-generator': '', '/etc/rpi/swap.conf': '[Main]\nMechanism=zram+file\n' });
+  expect(await applyTwice(swapStep, tree, 'off')).toEqual([]);
+  expect(textOf(tree, '/etc/rpi/swap.conf')).toBe('[Main]\nMechanism=none\n');
+});
+
 test('an image without any of it gets the mask only; a swap unit is told', async () => {
   const tree = memoryTree({ '/etc/fstab': 'LABEL=_/ / ext4 defaults 0 0\n', '/etc/systemd/system/var-swap.swap': '[Swap]\nWhat=/var/swap\n' });
   expect(await applyTwice(swapStep, tree, 'off')).toMatchObject([{ severity: 'warning', id: 'swap-unit' }]);
