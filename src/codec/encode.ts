@@ -21,7 +21,7 @@ export interface EncodeOptions {
   readonly blockSize?: number;
   /** xz 0 to 9, gzip 1 to 9, zstd 1 to 19. */
   readonly preset?: number;
-  /** Blocks encoded at once; default: one per core. */
+  /** Blocks encoded at once; default: one per core, at most one per thread of libuv's pool (4, or UV_THREADPOOL_SIZE): more only take memory. */
   readonly jobs?: number;
   readonly progress?: Progress;
   /** Of the image the device lies on, if it is compressed: so that it is decoded on other threads too. */
@@ -35,11 +35,18 @@ interface Defaults {
 }
 
 const MIB = 2 ** 20;
+/**
+ * Measured on 48 MiB of programs of Debian's /usr (CPU seconds, size, peak memory with 2 jobs), xz:
+ *    4 MiB blocks, preset 1: 16 s 60.0 % 138 MB · preset 4: 19 s 58.3 % 203 MB · preset 6: 26 s 57.9 % 242 MB
+ *    8 MiB blocks, preset 6: 27 s 56.9 % 310 MB · 24 MiB blocks, preset 1: 16 s 59.9 % 187 MB · preset 6: 30 s 56.7 % 313 MB
+ * Small blocks make every later change and every look into the image cheap. Preset 4 has a dictionary of 4 MiB: all that a block of 4 MiB can use,
+ * in half the memory per core. gzip's size does not depend on the block size (1 MiB: 63.93 %, 4 MiB: 63.91 %); zstd: level 3 63.0 %, level 9 60.7 %.
+ */
 const DEFAULTS: Record<ImageFormat, Defaults> = {
   raw: { blockSize: 4 * MIB, preset: 0, presets: [0, Infinity] }, // a preset means nothing there
-  xz: { blockSize: 4 * MIB, preset: 6, presets: [0, 9] },
+  xz: { blockSize: 4 * MIB, preset: 4, presets: [0, 9] },
   gzip: { blockSize: 4 * MIB, preset: 6, presets: [1, 9] },
-  zstd: { blockSize: 4 * MIB, preset: 3, presets: [1, 19] },
+  zstd: { blockSize: 4 * MIB, preset: 9, presets: [1, 19] },
 };
 
 function within(name: string, value: number, lowest: number, highest: number): number {
@@ -47,11 +54,16 @@ function within(name: string, value: number, lowest: number, highest: number): n
   throw new RockberryError('usage', `expected ${name} between ${lowest} and ${highest}, found ${value}`);
 }
 
+function defaultJobs(): number {
+  const pool = Number(process.env.UV_THREADPOOL_SIZE ?? 4);
+  return Math.max(1, Math.min(availableParallelism(), Number.isInteger(pool) ? pool : 4));
+}
+
 type EncodeBlock<T> = (plain: Uint8Array) => Promise<T>;
 
 /** The encoded blocks of a device, in order; `encode` is called for up to `jobs` of them at once. */
 async function* encodeBlocks<T>(device: ReadableDevice, blockSize: number, encode: EncodeBlock<T>, options: EncodeOptions): AsyncIterable<T> {
-  const jobs = within('jobs', options.jobs ?? availableParallelism(), 1, 1024);
+  const jobs = within('jobs', options.jobs ?? defaultJobs(), 1, 1024);
   const progress = options.progress ?? silentProgress;
   let zeros: Promise<T> | undefined; // images have long empty tails: a full block of zeros is encoded once
   const start = async (offset: number): Promise<T> => {

@@ -195,6 +195,7 @@ export async function stageOutput(path: string, pieces: AsyncIterable<Uint8Array
     ftruncateSync(fd, bytes);
     fsyncSync(fd);
     if (fstatSync(fd).size !== bytes) throw new RockberryError('io', `expected ${bytes} bytes in ${part}, found ${fstatSync(fd).size}`);
+    sink.close();
     closeSync(fd);
     return stagedFile(part, output, force, bytes, sha256);
   } catch (error) {

@@ -1,7 +1,7 @@
 /** Where output bytes go: to a file, with holes for zeros where asked, and through SHA-256, which sees every byte. */
-import { createHash } from 'node:crypto';
 import { write } from 'node:fs';
 import { isZero } from '../bytes/fields.js';
+import { createHasher } from './hasher.js';
 
 export interface Sink {
   /** Resolves when the piece may be reused. System errors pass through. */
@@ -45,21 +45,21 @@ function* dataRuns(piece: Uint8Array, offset: number): Iterable<{ from: number; 
   if (start >= 0) yield { from: start, to: piece.length };
 }
 
-/** A sink for an open, empty file; the file's length is set by whoever opened it. While a piece is written it is hashed. */
+/** A sink for an open, empty file; the file's length is set by whoever opened it. A piece is hashed while it is written. */
 export function createSink(fd: number, sparse: boolean): Sink {
-  const hash = createHash('sha256');
+  const hasher = createHasher();
   let offset = 0;
   return {
     async write(piece) {
       const runs = sparse ? [...dataRuns(piece, offset)] : [{ from: 0, to: piece.length }];
+      const hashed = hasher.update(piece, runs.length === 0);
       const writes = runs.map(({ from, to }) => writeAll(fd, piece.subarray(from, to), offset + from));
-      hash.update(piece);
       offset += piece.length;
-      const failed = (await Promise.allSettled(writes)).find((result) => result.status === 'rejected'); // none may go on when the file is closed
+      const failed = (await Promise.allSettled([hashed, ...writes])).find((result) => result.status === 'rejected'); // none may go on when the file is closed
       if (failed) throw failed.reason;
     },
-    finish: () => Promise.resolve(hash.digest('hex')),
+    finish: () => hasher.finish(),
     bytes: () => offset,
-    close: () => undefined,
+    close: () => hasher.close(),
   };
 }
