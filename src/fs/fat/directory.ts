@@ -108,7 +108,8 @@ function piece(slot: Uint8Array): string {
 
 export function readDirectory(table: FatTable, firstCluster: number, path: string): FatDirectory {
   const ranges = directoryRanges(table, firstCluster, path);
-  const [entries, dots]: FatEntry[][] = [[], []];
+  const entries: FatEntry[] = [];
+  const dots: FatEntry[] = [];
   const long = new LongName();
   const wide = table.geometry.variant === 'FAT32';
   const state = { longestFree: 0, tailFree: 0, afterEnd: 0, bytes: 0 };
@@ -124,12 +125,12 @@ export function readDirectory(table: FatTable, firstCluster: number, path: strin
       if (free) long.end();
       else if (ended) state.afterEnd++;
       else if ((u8(slot, 11) & 0x3f) === ATTRIBUTE_LONG) long.add(slot);
-      else (slot[0] === 0x2e ? dots! : entries!).push(parseEntry(slot, range.offset + at, long.take(slot), wide));
+      else (slot[0] === 0x2e ? dots : entries).push(parseEntry(slot, range.offset + at, long.take(slot), wide));
       ended ||= slot[0] === 0;
     }
   }
   long.end();
-  return { entries: entries!, dots: dots!, orphans: long.orphans, ...state };
+  return { entries, dots, orphans: long.orphans, ...state };
 }
 
 /** The upper half of the first cluster counts on FAT32 only: elsewhere OS/2 kept something else there. */

@@ -28,6 +28,9 @@ export function clusterOf(place: Located): number {
   return place.entry?.firstCluster ?? 0;
 }
 
+/** Entries of directories that are kept parsed: more than any boot partition has, and a bound on what a hostile one can make us hold. */
+const MAX_KNOWN = 100_000;
+
 interface KnownDirectory {
   readonly directory: FatDirectory;
   /** By folded long and short names; the first of two wins, as in a search. */
@@ -54,6 +57,7 @@ function locate(parent: Located, entry: FatEntry): Located {
 export class FatReader {
   readonly table: FatTable;
   readonly #directories = new Map<number, KnownDirectory>();
+  #knownEntries = 0;
 
   constructor(readonly device: BlockDevice, readonly geometry: FatGeometry) {
     this.table = new FatTable(device, geometry);
@@ -63,6 +67,7 @@ export class FatReader {
   invalidate(offset: number, length: number): void {
     this.table.invalidate(offset, length);
     this.#directories.clear();
+    this.#knownEntries = 0;
   }
 
   directory(place: Located): FatDirectory {
@@ -76,9 +81,18 @@ export class FatReader {
       if (place.entry !== undefined && cluster === 0) throw new RockberryError('corrupt', `FAT: expected the directory ${place.path} to have a cluster, found none`);
       const directory = readDirectory(this.table, cluster, place.path);
       known = { directory, byName: indexOf(directory) };
-      this.#directories.set(cluster, known);
+      this.#remember(cluster, known);
     }
     return known;
+  }
+
+  #remember(cluster: number, known: KnownDirectory): void {
+    this.#knownEntries += known.directory.entries.length;
+    if (this.#knownEntries > MAX_KNOWN) {
+      this.#directories.clear();
+      this.#knownEntries = known.directory.entries.length;
+    }
+    this.#directories.set(cluster, known);
   }
 
   /** Files and directories of a directory, without the volume label, in the order of the disk. */
