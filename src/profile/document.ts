@@ -4,7 +4,7 @@
  */
 import { readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Document, type Node, type Pair } from 'yaml';
+import { isAlias, isMap, isScalar, isSeq, Lexer, LineCounter, parseDocument, visit, type Alias, type Document, type Node, type Pair } from 'yaml';
 import { RockberryError } from '../errors.js';
 
 export interface YamlFile {
@@ -13,6 +13,8 @@ export interface YamlFile {
   readonly directory: string;
   readonly text: string;
   readonly document: Document;
+  /** What each alias stands for. */
+  readonly aliases: ReadonlyMap<Alias, Node>;
   /** "node.yaml:12:5" for an offset in the text. */
   where(offset: number): string;
 }
@@ -43,22 +45,54 @@ export const LEFT_OUT = Symbol('left out');
 
 const FILE_LIMIT = 1 << 20; // bytes
 const NODE_LIMIT = 100_000; // with every alias counted as what it stands for
+const TOKEN_LIMIT = 200_000;
 const DEPTH_LIMIT = 64;
+const SCALAR_FOLLOWS = '\x1f'; // yaml's CST.SCALAR: the next token is a scalar's source
 
 /** Reads and parses. Errors: `io` when it cannot be read, `profile` when it is too large; what YAML itself finds wrong is in syntaxProblems. */
 export function readYaml(path: string, name: string): YamlFile {
   const text = readLimited(path, name);
+  checkTokens(text, name);
   const lines = new LineCounter();
   let document: Document;
   try {
-    document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true, stringKeys: true });
+    // Keys are compared in locate(): the library's own way takes minutes for a mapping of 60,000.
+    document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false, stringKeys: true });
   } catch (error) {
-    throw new RockberryError('profile', `${name}: expected YAML, found a text that the YAML library cannot read`, { cause: error }); // such as brackets 100,000 deep
+    throw new RockberryError('profile', `${name}: expected YAML, found a text that the YAML library cannot read`, { cause: error }); // its recursion is not bounded
   }
-  return { name, directory: dirname(path), text, document, where(offset) {
+  return { name, directory: dirname(path), text, document, aliases: resolveAliases(document), where(offset) {
     const { line, col } = lines.linePos(Math.min(offset, text.length));
     return `${name}:${Math.max(line, 1)}:${Math.max(col, 1)}`;
   } };
+}
+
+/** The parser is recursive, and slow with many errors: a text that is hostile in this way is refused by its tokens. */
+function checkTokens(text: string, name: string): void {
+  let [count, line, flow, compact] = [0, 1, 0, 0];
+  const tokens = new Lexer().lex(text);
+  for (const token of tokens) {
+    if (++count > TOKEN_LIMIT) throw new RockberryError('profile', `${name}:${line}:1: expected at most ${TOKEN_LIMIT} words and marks of YAML, found more`);
+    if (token === SCALAR_FOLLOWS) line += String(tokens.next().value).split('\n').length - 1;
+    else if (token === '[' || token === '{') flow++;
+    else if (token === ']' || token === '}') flow--;
+    else if (token === '-' || token === '?') compact++; // "- - - -" on one line nests too
+    else if (token.endsWith('\n')) [line, compact] = [line + 1, 0];
+    if (flow + compact > DEPTH_LIMIT) throw new RockberryError('profile', `${name}:${line}:1: expected at most ${DEPTH_LIMIT} levels, found more`);
+  }
+}
+
+/** All at once: the library's own resolve looks through the document for every alias again. An alias means the last node of that name before it. */
+function resolveAliases(document: Document): Map<Alias, Node> {
+  const named = new Map<string, Node>();
+  const aliases = new Map<Alias, Node>();
+  visit(document, (_key, node) => {
+    if (isAlias(node)) {
+      const target = named.get(node.source);
+      if (target) aliases.set(node, target);
+    } else if ((isMap(node) || isSeq(node) || isScalar(node)) && node.anchor !== undefined) named.set(node.anchor, node);
+  });
+  return aliases;
 }
 
 function readLimited(path: string, name: string): string {
@@ -102,7 +136,7 @@ export function locate(file: YamlFile, node: Node | null | undefined, render: Re
     const at = given?.range?.[0] ?? keyAt;
     if (--left < 0) fail(at, `expected at most ${NODE_LIMIT} values, found more (aliases count as what they stand for)`);
     if (path.length > DEPTH_LIMIT) fail(at, `expected at most ${DEPTH_LIMIT} levels, found more`);
-    const target = isAlias(given) ? given.resolve(file.document) : given;
+    const target = isAlias(given) ? file.aliases.get(given) : given;
     const text = isScalar(target) && typeof target.value === 'string' ? target.value : undefined;
     places.set(placeKey(path), { key: keyAt, value: at, text });
     if (isMap(target)) return object(target.items as Pair<Node, Node | null>[], path);
@@ -117,10 +151,13 @@ export function locate(file: YamlFile, node: Node | null | undefined, render: Re
   }
 
   function object(pairs: readonly Pair<Node, Node | null>[], path: Path): unknown {
+    const names = new Set<string>();
     const entries = pairs.map(({ key, value }) => {
       const name = isScalar(key) ? String(key.value) : '';
       const keyAt = key.range?.[0] ?? 0;
       if (name === '__proto__') fail(keyAt, 'expected a key, found "__proto__"');
+      if (names.has(name)) fail(keyAt, `expected each key once, found "${name}" again`);
+      names.add(name);
       return [name, convert(value, [...path, name], keyAt)] as const;
     });
     return Object.fromEntries(entries.filter(([, value]) => value !== LEFT_OUT));
