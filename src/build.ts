@@ -2,6 +2,7 @@
 import type { Range } from './bytes/ranges.js';
 import { formatOfName, type ImageFormat } from './codec/codec.js';
 import { encodeImage } from './codec/encode.js';
+import { canSplice, spliceImage } from './codec/splice.js';
 import { openImageFile, requireRoles, type Image } from './image/image.js';
 import { checkOutput, stageOutput, type Staged } from './output/atomic.js';
 import { loadProfiles, type LoadedProfiles } from './profile.js';
@@ -79,7 +80,10 @@ interface Applied {
 async function write(applied: Applied, output: string, format: ImageFormat, force: boolean, progress: Progress): Promise<BuildResult> {
   const { image, profiles } = applied;
   progress.phase(`writing ${output}`);
-  const staged = await stageOutput(output, encodeImage(image.overlay, format, { progress, prefetch: image.decoded.prefetch }), { force, sparse: format === 'raw' });
+  const { decoded, overlay, path } = image;
+  const splice = format === decoded.format && canSplice(decoded);
+  const pieces = splice ? spliceImage(decoded, path, overlay, { progress }) : encodeImage(overlay, format, { progress, prefetch: decoded.prefetch });
+  const staged = await stageOutput(output, pieces, { force, sparse: format === 'raw' });
   try {
     progress.phase(`checking ${output}`);
     const checks = await verifyStaged(staged, applied, profiles);

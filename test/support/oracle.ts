@@ -21,15 +21,15 @@ export function needs(...programs: string[]): typeof test {
 
 export interface Ran { readonly status: number; readonly output: string }
 
-/** Runs an oracle; its exit status is for the caller to judge. Throws when the program is missing. */
+/** Runs an oracle; its exit status is for the caller to judge. Its text comes without the last newline. Throws when the program is missing. */
 export function run(program: string, args: readonly string[], input?: string | Uint8Array): Ran {
   const result = execaSync(program, args, { env: oracleEnvironment, reject: false, all: true, input, maxBuffer: 1 << 28 });
   if (result.exitCode === undefined) throw new Error(`${program} did not run: ${result.message}`);
   return { status: result.exitCode, output: result.all ?? '' };
 }
 
-/** Runs an oracle that must succeed and returns what it printed on stdout, as bytes. */
+/** Runs an oracle that must succeed and returns what it printed on stdout, byte for byte. */
 export function output(program: string, args: readonly string[], input?: string | Uint8Array): Buffer {
-  const result = execaSync(program, args, { env: oracleEnvironment, input, encoding: 'buffer', maxBuffer: 1 << 30 });
+  const result = execaSync(program, args, { env: oracleEnvironment, input, encoding: 'buffer', stripFinalNewline: false, maxBuffer: 1 << 30 });
   return Buffer.from(result.stdout);
 }
