@@ -115,7 +115,8 @@ function addonLzma(addon: Addon): Lzma {
 
 const CHECK_NAMES: Record<number, string> = { 0: 'none', 1: 'crc32', 4: 'crc64', 10: 'sha256' };
 
-function programLzma(): Lzma {
+/** By way of the xz program alone. The bytes it encodes are the addon's, where both have the same version of liblzma. */
+export function programLzma(): Lzma {
   return {
     isProgram: true,
     decodeSync(stream, plain, what) {
