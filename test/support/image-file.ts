@@ -57,9 +57,10 @@ export function withDirectory<T>(work: (directory: string) => T): T {
 export class Ext4Image {
   readonly path: string;
 
-  constructor(private readonly directory: string, options: readonly string[], mebibytes = 32) {
+  /** `dirty` fills the file with 0xaa first: what mke2fs leaves alone is no zeros then. */
+  constructor(private readonly directory: string, options: readonly string[], mebibytes = 32, dirty = false) {
     this.path = join(directory, 'image');
-    writeFileSync(this.path, '');
+    writeFileSync(this.path, dirty ? Buffer.alloc(mebibytes * 2 ** 20, 0xaa) : '');
     truncateSync(this.path, mebibytes * 2 ** 20);
     const made = run('mke2fs', ['-q', '-F', '-E', 'hash_seed=6ed4a4a8-0cd4-4b54-b1fc-6cc1a4b7c1d1', '-U', '01234567-89ab-cdef-0123-456789abcdef', ...options, this.path]);
     if (made.status !== 0) throw new Error(`mke2fs ${options.join(' ')}: ${made.output}`);

@@ -43,6 +43,27 @@ describe('groups that were never used get their bitmaps when they are', () => {
   }
 });
 
+describe('on a disk that was not empty, with inode tables that mke2fs left for the kernel to clear', () => {
+  for (const options of [['-b', '1024'], ['-b', '1024', '-O', '^metadata_csum,uninit_bg'], ['-b', '1024', '-O', '^flex_bg']]) {
+    needs('mke2fs', 'e2fsck')(options.join(' '), () => withDirectory((directory) => {
+      const image = new Ext4Image(directory, ['-t', 'ext4', '-N', '2048', '-E', 'lazy_itable_init=1,nodiscard', ...options], 32, true);
+      const fs = openExt4(image.open())!;
+      const name = (at: number): string => `/file-${at}`;
+      for (let at = 0; at < 1000; at++) fs.write(name(at), new Uint8Array(at % 50));
+      fs.makeLink('/slow', 's'.repeat(100));
+      for (let at = 0; at < 1000; at += 3) fs.remove(name(at));
+      for (let at = 0; at < 10; at++) fs.makeDirectory(`/directory-${at}`);
+      fs.flush();
+      expect(image.problems()).toBe('');
+      fs.write('/hole', new Uint8Array(10));
+      fs.truncate('/hole', 5000);
+      fs.flush();
+      expect(image.dump('/hole').every((byte) => byte === 0)).toBe(true);
+      expect(fs.check()).toEqual([]);
+    }));
+  }
+});
+
 describe('one wrong byte is one error', () => {
   for (const options of [['-t', 'ext4', '-b', '1024'], ['-t', 'ext4', '-b', '1024', '-O', '^metadata_csum,uninit_bg']]) {
     needs('mke2fs', 'dumpe2fs')(`in a descriptor: ${options.join(' ')}`, () => withDirectory((directory) => {
