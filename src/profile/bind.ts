@@ -123,7 +123,7 @@ function extraProblem(file: YamlFile, raw: Located, key: 'name' | 'when'): Probl
   return fine ? [] : [{ where: file.where(raw.places.get(placeKey([key]))?.value ?? 0), message: `expected a string for "${key}", found ${shown(value)}` }];
 }
 
-/** Whether something at, in or around a path depends on what is not known: any variable in a skipped step, one without a value otherwise. */
+/** Whether something at, in or around a path depends on what is not known: in a skipped step on variables at all, else on one without a value. */
 function isUnsure(raw: Located, path: Path, skip: boolean, unknown: readonly string[]): boolean {
   const key = placeKey(path);
   return [...raw.places].some(([at, { text }]) => {

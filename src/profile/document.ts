@@ -140,7 +140,7 @@ export function locate(file: YamlFile, node: Node | null | undefined, render: Re
     const text = isScalar(target) && typeof target.value === 'string' ? target.value : undefined;
     places.set(placeKey(path), { key: keyAt, value: at, text });
     if (isMap(target)) return object(target.items as Pair<Node, Node | null>[], path);
-    if (isSeq(target)) return (target.items as Node[]).map((item, index) => convert(item, [...path, index], at)).filter((item) => item !== LEFT_OUT);
+    if (isSeq(target)) return list(target.items as Node[], path, at);
     if (text === undefined) return isScalar(target) ? unambiguous(target.value, target.source) : null;
     try {
       return render(text);
@@ -148,6 +148,16 @@ export function locate(file: YamlFile, node: Node | null | undefined, render: Re
       if (!(error instanceof RockberryError)) throw error;
       throw new RockberryError(error.code, `${file.where(at)}: ${error.message}`, { hint: error.hint, cause: error });
     }
+  }
+
+  /** An item that is left out leaves no gap: its index is the next one's. */
+  function list(items: readonly Node[], path: Path, at: number): unknown[] {
+    const kept: unknown[] = [];
+    for (const item of items) {
+      const value = convert(item, [...path, kept.length], at);
+      if (value !== LEFT_OUT) kept.push(value);
+    }
+    return kept;
   }
 
   function object(pairs: readonly Pair<Node, Node | null>[], path: Path): unknown {
