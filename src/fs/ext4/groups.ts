@@ -15,7 +15,7 @@ import type { BlockCache } from './cache.js';
 import { freeBlocks, freeInodes, hasSuperblock, setFreeBlocks, setFreeInodes, type Superblock } from './superblock.js';
 import type { UndoLog } from './undo.js';
 
-export const GROUP_FLAG = { inodeUninit: 1, blockUninit: 2, inodeZeroed: 4 } as const;
+export const GROUP_FLAG = { inodeUninit: 1, blockUninit: 2 } as const;
 
 /** A group descriptor as it stands; block numbers are absolute. */
 export interface GroupDescriptor {

@@ -9,7 +9,7 @@ import type { FileType, Time } from '../filesystem.js';
 import type { Superblock } from './superblock.js';
 
 export const ROOT_INODE = 2;
-export const INODE_FLAG = { hashed: 0x1000, hugeFile: 0x40000, extents: 0x80000, inlineData: 0x10000000 } as const;
+export const INODE_FLAG = { hashed: 0x1000, hugeFile: 0x40000, extents: 0x80000 } as const;
 const UNHANDLED_FLAGS = 0x4 | 0x200 | 0x800 | 0x100000 | 0x200000 | 0x10000000 | 0x40000000; // compressed, encrypted, verity, ea_inode, inline_data, casefold
 
 const FORMAT = { type: 0xf000, permissions: 0xfff } as const;

@@ -75,7 +75,7 @@ export function freeRuns(volume: Volume, runs: readonly Run[]): void {
 }
 
 /** Sets i_blocks to what the runs, the tree and the attribute block come to. */
-export function countBlocks(inode: Inode, mapping: Mapping): void {
+function countBlocks(inode: Inode, mapping: Mapping): void {
   inode.blockCount = blocksOf(mapping.runs) + mapping.tree.length + (inode.xattrBlock === 0 ? 0 : 1);
 }
 

@@ -10,7 +10,7 @@ import type { Time } from '../filesystem.js';
 import { COMPAT, INCOMPAT, RO_COMPAT, refuseFeatures } from './features.js';
 
 export const SUPERBLOCK_OFFSET = 1024;
-export const SUPERBLOCK_SIZE = 1024;
+const SUPERBLOCK_SIZE = 1024;
 const MAGIC = 0xef53;
 const CHECKSUM_AT = 0x3fc;
 const STATE = { valid: 1, error: 2 } as const;

@@ -3,7 +3,6 @@ import type { BlockDevice } from '../../device/device.js';
 import { RockberryError } from '../../errors.js';
 import type { Time } from '../filesystem.js';
 import { Allocator } from './allocate.js';
-import { testBit } from './bits.js';
 import { BlockCache } from './cache.js';
 import { Groups } from './groups.js';
 import { Inode, ROOT_INODE } from './inode.js';
@@ -85,11 +84,6 @@ export class Volume {
     const offset = this.groups.inodeOffset(inode.number);
     const at = offset % this.sb.blockSize;
     this.cache.edit(Math.floor(offset / this.sb.blockSize)).set(inode.raw, at);
-  }
-
-  inodeInUse(number: number): boolean {
-    const group = this.groups.groupOfInode(number);
-    return testBit(this.groups.inodeBitmap(group), (number - 1) % this.sb.inodesPerGroup);
   }
 
   /** Writes a file's data, past the cache; `block` is where it starts, and a last part of a block is padded with zeros. */
