@@ -37,7 +37,7 @@ export interface DebugfsStat { readonly type: string; readonly mode: number; rea
 export function debugfsStat(image: string, part: Part, path: string): DebugfsStat {
   const text = debugfs(image, part, `stat "${path}"`);
   const field = (pattern: RegExp): string => pattern.exec(text)?.[1] ?? '';
-  const label = /security\.selinux \(\d+\) = "([^"]*?)(?:\\000)?"/.exec(text)?.[1];
+  const label = /= "([^"]*?)(?:\\000)?"/.exec(debugfs(image, part, `ea_get "${path}" security.selinux`))?.[1]; // `stat` leaves long values out
   return {
     type: field(/Type: (\w+)/), mode: parseInt(field(/Mode:\s+(\d+)/), 8), uid: Number(field(/User:\s+(\d+)/)), gid: Number(field(/Group:\s+(\d+)/)),
     size: Number(field(/Size: (\d+)/)), target: /Fast link dest: "(.*)"/.exec(text)?.[1], label,
