@@ -10,8 +10,8 @@ export interface Chunk {
 
 /** Larger chunks are not decoded whole in memory. */
 export const CHUNK_LIMIT = 64 * 2 ** 20;
-/** Decoded chunks kept, in bytes; one chunk is always kept. */
-const CACHE_LIMIT = 64 * 2 ** 20;
+/** Decoded chunks kept, in bytes; one chunk is always kept. Two blocks as `xz -T0` makes them, of 24 MiB. */
+const CACHE_LIMIT = 48 * 2 ** 20;
 
 /** The first chunk that ends after `offset`; chunks are sorted by plain offset, without gaps, and may be empty. */
 export function chunkAt(chunks: readonly Chunk[], offset: number): number {
@@ -119,6 +119,7 @@ function prefetcher<C extends Chunk>(chunks: readonly C[], decoder: ChunkDecoder
   const start = (index: number): Promise<void> => {
     const known = running.get(index);
     if (known) return known;
+    cache.reserve(chunks[index]!.plain.length);
     // A failure is not reported here: the chunk stays out of the cache, and the read that needs it says what is wrong with it.
     const task = decoder.decode(chunks[index]!).then((data) => cache.set(index, data), () => undefined).finally(() => running.delete(index));
     running.set(index, task);
