@@ -80,6 +80,7 @@ test('no import cycles', () => {
 
 test('no barrels, default exports, any, console or exit in the core', () => {
   const forbidden = /^export (?:\*|default)|\bas any\b|: any\b|\bconsole\.|process\.exit\(/m;
-  const violations = files.filter((file) => forbidden.test(readFileSync(file, 'utf8'))).map((file) => relative(SRC, file));
+  const code = (file: string): string => readFileSync(file, 'utf8').replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '');
+  const violations = files.filter((file) => forbidden.test(code(file))).map((file) => relative(SRC, file));
   expect(violations).toEqual([]);
 });
