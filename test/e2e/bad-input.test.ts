@@ -53,7 +53,7 @@ describe('packed file', () => {
     writeFileSync(join(work, name), bytes);
     return join(work, name);
   };
-  test('trailing garbage', () => refused(3, /garbage|after the end|trailing|magic/i, made('g.img.xz', Buffer.concat([sample, Buffer.from('garbage!')]))));
+  test('trailing garbage', () => refused(3, /expected the end of the file.*8 more bytes/, made('g.img.xz', Buffer.concat([sample, Buffer.from('garbage!')]))));
   test('a zip', () => refused(3, /zip/i, made('a.img.xz', 'PK\x03\x04' + 'x'.repeat(1000))));
   test('an ISO', () => refused(3, /ISO/i, made('a.iso', Buffer.concat([Buffer.alloc(32769), Buffer.from('CD001'), Buffer.alloc(40000)]))));
   test('an empty file', () => refused(3, /empty/i, made('a.img', '')));
@@ -127,7 +127,7 @@ describe('metadata of the raw image', () => {
     poke(file, ext4() + 1024 + 0x60 + 2, (byte) => byte | 0x80);
     poke(file, ext4() + 1024 + 0x64 + 3, () => 0x01);
   })));
-  oracles('a journal that needs recovery', () => refused(3, /journal.*recovery|recovery.*journal/is, copy((file) => {
+  oracles('a journal that needs recovery', () => refused(4, /journal.*recovery|recovery.*journal/is, copy((file) => {
     run('debugfs', ['-w', '-R', 'feature +needs_recovery', `${file}?offset=${ext4()}`]);
   })));
   oracles('a truncated raw image', () => refused(3, /ends|truncated|beyond/i, copy((file) => truncateSync(file, 2 ** 31))));
