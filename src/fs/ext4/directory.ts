@@ -5,8 +5,8 @@
  */
 import { u16 } from '../../bytes/fields.js';
 import { RockberryError } from '../../errors.js';
-import { broken, checkName, findRecord, insertRecord, leafEntries, packLeaf, putRecord, readLeaf, recordEntry, removeRecord, sealLeaf, type DirectoryEntry,
-  type DirectoryFile, type DirectoryFormat } from './dirent.js';
+import { broken, checkName, findRecord, insertRecord, leafEntries, packLeaf, putRecord, readLeaf, recordEntry, removeRecord, sealLeaf,
+  type DirectoryEntry, type DirectoryFile, type DirectoryFormat } from './dirent.js';
 import { DOT_DOT_AT, readRoot, writeNode } from './dxnode.js';
 import { candidateLeaves, convertToHashed, hashedBlockEntries, insertHashed } from './htree.js';
 

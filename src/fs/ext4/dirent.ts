@@ -1,7 +1,8 @@
 /**
- * One block of directory entries, and what a directory is made of. A record: inode u32, rec_len u16, name_len u8, file_type u8, name, padding to 4 bytes;
- * rec_len leads to the next record and the last one ends the block. Under metadata_csum the block ends with a 12-byte tail that looks like an unused
- * record (inode 0, rec_len 12, name_len 0, file_type 0xDE) and holds a CRC-32C (Linux: fs/ext4/dir.c __ext4_check_dir_entry, namei.c ext4_dirblock_csum).
+ * One block of directory entries, and what a directory is made of. A record: inode u32, rec_len u16, name_len u8, file_type u8, name, padding
+ * to 4 bytes; rec_len leads to the next record and the last one ends the block. Under metadata_csum the block ends with a 12-byte tail that looks
+ * like an unused record (inode 0, rec_len 12, name_len 0, file_type 0xDE) and holds a CRC-32C (Linux: fs/ext4/dir.c __ext4_check_dir_entry,
+ * namei.c ext4_dirblock_csum).
  */
 import { crc32c } from '../../bytes/crc.js';
 import { equalBytes, setU16, setU32, u16, u32 } from '../../bytes/fields.js';
@@ -87,7 +88,9 @@ function leafChecksum(file: DirectoryFile, data: Uint8Array, seed: number): numb
 export function verifyLeaf(file: DirectoryFile, format: DirectoryFormat, block: number, data: Uint8Array): void {
   if (format.checksumSeed === undefined) return;
   const at = data.length - TAIL;
-  if (u32(data, at) !== 0 || u16(data, at + 4) !== TAIL || u16(data, at + 6) !== TAIL_TYPE << 8) throw broken(file, block, 'expected a checksum tail, found none');
+  if (u32(data, at) !== 0 || u16(data, at + 4) !== TAIL || u16(data, at + 6) !== TAIL_TYPE << 8) {
+    throw broken(file, block, 'expected a checksum tail, found none');
+  }
   const expected = leafChecksum(file, data, format.checksumSeed);
   const found = u32(data, at + 8);
   if (found !== expected) throw broken(file, block, `expected checksum ${expected.toString(16)}, found ${found.toString(16)}`);
@@ -136,16 +139,22 @@ export function putRecord(data: Uint8Array, format: DirectoryFormat, at: number,
 /** The rec_len of the record at `at`, after the checks that make it safe to follow. `end` is where the block's records must end. */
 export function recordLength(file: DirectoryFile, block: number, data: Uint8Array, at: number, end: number): number {
   const length = at + HEADER <= end ? u16(data, at + 4) : 0;
-  if (length < SMALLEST_RECORD || length % 4 !== 0) throw broken(file, block, `expected a record length of at least 12 and divisible by 4 at byte ${at}, found ${length}`);
+  if (length < SMALLEST_RECORD || length % 4 !== 0) {
+    throw broken(file, block, `expected a record length of at least 12 and divisible by 4 at byte ${at}, found ${length}`);
+  }
   if (at + length > end) throw broken(file, block, `expected a record that ends by byte ${end}, found one at byte ${at} with length ${length}`);
-  if (recordSize(data[at + 6]!) > length) throw broken(file, block, `expected a record long enough for its name of ${data[at + 6]} bytes at byte ${at}, found length ${length}`);
+  if (recordSize(data[at + 6]!) > length) {
+    throw broken(file, block, `expected a record long enough for its name of ${data[at + 6]} bytes at byte ${at}, found length ${length}`);
+  }
   return length;
 }
 
 /** The entry of a record that is in use. A name that no path can hold (empty, or with a slash or a zero byte) is corrupt. */
 export function recordEntry(file: DirectoryFile, format: DirectoryFormat, block: number, data: Uint8Array, at: number): DirectoryEntry {
   const name = data.slice(at + HEADER, at + HEADER + data[at + 6]!);
-  if (name.length === 0 || name.includes(SLASH) || name.includes(0)) throw broken(file, block, `expected a file name at byte ${at}, found an empty one or one with a slash or zero byte`);
+  if (name.length === 0 || name.includes(SLASH) || name.includes(0)) {
+    throw broken(file, block, `expected a file name at byte ${at}, found an empty one or one with a slash or zero byte`);
+  }
   return { name, inode: u32(data, at), fileType: format.filetype ? data[at + 7]! : 0 };
 }
 
@@ -172,7 +181,8 @@ export function findRecord(file: DirectoryFile, format: DirectoryFormat, block: 
   let previous = -1;
   for (let at = 0; at < end; ) {
     const length = recordLength(file, block, data, at, end);
-    if (data[at + 6] === name.length && u32(data, at) !== 0 && equalBytes(data.subarray(at + HEADER, at + HEADER + name.length), name)) return { at, previous };
+    const candidate = data[at + 6] === name.length && u32(data, at) !== 0;
+    if (candidate && equalBytes(data.subarray(at + HEADER, at + HEADER + name.length), name)) return { at, previous };
     previous = at;
     at += length;
   }
@@ -180,8 +190,8 @@ export function findRecord(file: DirectoryFile, format: DirectoryFormat, block: 
 }
 
 /**
- * Puts the entry into the first unused record or slack that is large enough (as ext4_find_dest_de does); when the room is there but in pieces, the block's
- * entries are moved together first, which Linux does not do. False: no room, nothing changed.
+ * Puts the entry into the first unused record or slack that is large enough (as ext4_find_dest_de does); when the room is there but in pieces,
+ * the block's entries are moved together first, which Linux does not do. False: no room, nothing changed.
  */
 export function insertRecord(file: DirectoryFile, format: DirectoryFormat, block: number, data: Uint8Array, entry: DirectoryEntry): boolean {
   const end = recordSpace(format);
@@ -213,6 +223,8 @@ export function removeRecord(data: Uint8Array, where: Located): void {
 
 /** Names come from paths: 1 to 255 bytes without slash or zero byte. */
 export function checkName(name: Uint8Array): void {
-  if (name.length === 0 || name.length > NAME_MAX) throw new RockberryError('path', `expected a file name of 1 to ${NAME_MAX} bytes, found one of ${name.length}`);
+  if (name.length === 0 || name.length > NAME_MAX) {
+    throw new RockberryError('path', `expected a file name of 1 to ${NAME_MAX} bytes, found one of ${name.length}`);
+  }
   if (name.includes(SLASH) || name.includes(0)) throw new RockberryError('path', 'expected a file name without slash and zero byte');
 }

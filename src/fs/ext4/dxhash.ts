@@ -37,7 +37,8 @@ function rawHash(name: Uint8Array, rules: HashRules): number {
     for (let at = 0; at < name.length; at += 16) tea(state, words(name, at, 4, rules.unsigned));
     return state[0];
   }
-  throw new RockberryError('unsupported', `expected a directory index with hash legacy, half_md4 or tea, found version ${rules.version} ${NAMES.get(rules.version) ?? ''}`.trim());
+  const found = `${rules.version} ${NAMES.get(rules.version) ?? ''}`.trim();
+  throw new RockberryError('unsupported', `expected a directory index with hash legacy, half_md4 or tea, found version ${found}`);
 }
 
 function initialState(seed: Uint8Array): State {

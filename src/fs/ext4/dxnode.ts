@@ -1,7 +1,8 @@
 /**
- * The index blocks of a hashed directory. Block 0 is the root: "." and "..", then dx_root_info, then entries; its records look to old kernels like one ".." that
- * takes the rest of the block. Other index blocks look like one unused record. An entry is hash u32, block u32; in place of the first one's hash stand limit
- * and count, both u16. Under metadata_csum a tail after the last possible entry holds a CRC-32C (Linux: fs/ext4/namei.c dx_root, dx_node, ext4_dx_csum).
+ * The index blocks of a hashed directory. Block 0 is the root: "." and "..", then dx_root_info, then entries; to old kernels it looks like one ".."
+ * that takes the rest of the block. Other index blocks look like one unused record. An entry is hash u32, block u32; in place of the first one's
+ * hash stand limit and count, both u16. Under metadata_csum a tail after the last possible entry holds a CRC-32C (Linux: fs/ext4/namei.c dx_root,
+ * dx_node, ext4_dx_csum).
  */
 import { crc32c } from '../../bytes/crc.js';
 import { setU16, setU32, u16, u32 } from '../../bytes/fields.js';
@@ -57,7 +58,9 @@ export function entryHash(node: IndexNode, index: number): number {
 /** The block that entry `index` leads to, checked to be one of the directory's. */
 export function entryBlock(file: DirectoryFile, node: IndexNode, index: number): number {
   const block = u32(node.data, node.base + index * ENTRY + 4) & BLOCK_MASK;
-  if (block === 0 || block >= file.blocks) throw broken(file, node.block, `expected index entry ${index} to lead to a block from 1 to ${file.blocks - 1}, found ${block}`);
+  if (block === 0 || block >= file.blocks) {
+    throw broken(file, node.block, `expected index entry ${index} to lead to a block from 1 to ${file.blocks - 1}, found ${block}`);
+  }
   return block;
 }
 
@@ -91,7 +94,9 @@ function indexChecksum(file: DirectoryFile, node: IndexNode, seed: number): numb
 
 function verifyNode(file: DirectoryFile, format: DirectoryFormat, node: IndexNode): IndexNode {
   const expectedLimit = limitFor(format, node.base);
-  if (nodeLimit(node) !== expectedLimit) throw broken(file, node.block, `expected an index block for ${expectedLimit} entries, found one for ${nodeLimit(node)}`);
+  if (nodeLimit(node) !== expectedLimit) {
+    throw broken(file, node.block, `expected an index block for ${expectedLimit} entries, found one for ${nodeLimit(node)}`);
+  }
   const count = nodeCount(node);
   if (count === 0 || count > expectedLimit) throw broken(file, node.block, `expected 1 to ${expectedLimit} index entries, found ${count}`);
   if (format.checksumSeed === undefined) return node;
@@ -119,8 +124,13 @@ export function readRoot(file: DirectoryFile, format: DirectoryFormat): IndexRoo
   if (!format.indexed) throw broken(file, 0, 'expected no hash tree on a filesystem without dir_index, found one');
   const data = file.read(0);
   checkDots(file, format, data);
-  if (u32(data, ROOT_INFO) !== 0 || data[ROOT_INFO + 5] !== ROOT_INFO_LENGTH) throw broken(file, 0, 'expected the information of a hash tree at byte 24, found something else');
-  if ((data[ROOT_INFO + 7]! & 1) !== 0) throw new RockberryError('unsupported', `expected a hash tree without incompatible flags in directory inode ${file.inode}, block 0, found ${data[ROOT_INFO + 7]}`);
+  if (u32(data, ROOT_INFO) !== 0 || data[ROOT_INFO + 5] !== ROOT_INFO_LENGTH) {
+    throw broken(file, 0, 'expected the information of a hash tree at byte 24, found something else');
+  }
+  const flags = data[ROOT_INFO + 7]!;
+  if ((flags & 1) !== 0) {
+    throw new RockberryError('unsupported', `directory inode ${file.inode}, block 0: expected a hash tree without incompatible flags, found flags ${flags}`);
+  }
   const levels = data[ROOT_INFO + 6]! + 1;
   if (levels > maximumLevels(format)) throw broken(file, 0, `expected at most ${maximumLevels(format)} index levels, found ${levels}`);
   const node = verifyNode(file, format, { block: 0, data, base: ROOT_ENTRIES, at: 0 });

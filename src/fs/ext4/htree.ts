@@ -1,14 +1,15 @@
 /**
- * Directories with a hash tree: leaves are ordinary blocks of entries, each holding the names of one range of hashes. Where names of equal hash do not fit one
- * leaf, the next leaf's entry has the lowest bit of its hash set: "continue here" (Linux: fs/ext4/namei.c dx_probe, do_split, ext4_dx_add_entry).
+ * Directories with a hash tree: leaves are ordinary blocks of entries, each holding the names of one range of hashes. Where names of equal hash do
+ * not fit one leaf, the next leaf's entry has the lowest bit of its hash set: "continue here" (Linux: fs/ext4/namei.c dx_probe, do_split,
+ * ext4_dx_add_entry).
  */
 import { u16 } from '../../bytes/fields.js';
 import { RockberryError } from '../../errors.js';
 import { broken, insertRecord, leafEntries, packLeaf, readLeaf, recordSize, sealLeaf, verifyLeaf, type DirectoryEntry, type DirectoryFile,
   type DirectoryFormat } from './dirent.js';
 import { nameHash } from './dxhash.js';
-import { addEntry, deepenRoot, entryBlock, entryHash, findEntry, looksLikeNode, makeNode, makeRoot, maximumLevels, nodeCount, nodeLimit, readNode, readRoot,
-  setNodeCount, writeNode, type IndexNode } from './dxnode.js';
+import { addEntry, deepenRoot, entryBlock, entryHash, findEntry, looksLikeNode, makeNode, makeRoot, maximumLevels, nodeCount, nodeLimit, readNode,
+  readRoot, setNodeCount, writeNode, type IndexNode } from './dxnode.js';
 
 export interface Leaf {
   readonly block: number;
@@ -148,7 +149,8 @@ function fullLevels(file: DirectoryFile, format: DirectoryFormat, nodes: readonl
 }
 
 /** Enters a new block into the index at `level`, splitting upwards with the reserved blocks; a full root gets another level below it. */
-function index(file: DirectoryFile, format: DirectoryFormat, nodes: readonly IndexNode[], level: number, hash: number, block: number, fresh: number[]): void {
+function index(file: DirectoryFile, format: DirectoryFormat, nodes: readonly IndexNode[], level: number, hash: number, block: number,
+  fresh: number[]): void {
   const node = nodes[level]!;
   if (nodeCount(node) < nodeLimit(node)) {
     addEntry(node, hash, block);
@@ -177,7 +179,9 @@ function index(file: DirectoryFile, format: DirectoryFormat, nodes: readonly Ind
 export function convertToHashed(file: DirectoryFile, format: DirectoryFormat, entry: DirectoryEntry): void {
   const first = readLeaf(file, format, 0);
   const [dot, dotDot, ...names] = leafEntries(file, format, 0, first);
-  if (dot?.name.length !== 1 || dotDot?.name.length !== 2 || u16(first, 4) !== 12) throw broken(file, 0, 'expected "." and ".." as the first entries, found others');
+  if (dot?.name.length !== 1 || dotDot?.name.length !== 2 || u16(first, 4) !== 12) {
+    throw broken(file, 0, 'expected "." and ".." as the first entries, found others');
+  }
   const halves = divide(format, format.hashVersion, [...names, entry]);
   const [lower, upper] = reserve(file, format, 2) as [number, number];
   const root = makeRoot(format, first, format.hashVersion, lower);

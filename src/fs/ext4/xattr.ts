@@ -1,10 +1,10 @@
 /**
- * Extended attributes, in the inode behind i_extra_isize and in one more block that inodes may share. Both are a header, entries, four zero bytes, and values
- * that grow from the end towards them; entry: name_len u8, name_index u8, value_offs u16, value_inum u32, value_size u32, hash u32, name; everything padded to
- * 4 bytes. Offsets count from the first entry in an inode and from the block's start in a block (Linux: fs/ext4/xattr.c, xattr.h).
+ * Extended attributes, in the inode behind i_extra_isize and in one more block that inodes may share. Both are a header, entries, four zero bytes,
+ * and values that grow from the end towards them; entry: name_len u8, name_index u8, value_offs u16, value_inum u32, value_size u32, hash u32, name;
+ * everything padded to 4 bytes. Offsets count from the first entry in an inode and from the block's start in a block (Linux: fs/ext4/xattr.c, xattr.h).
  *
- * Values are what the disk holds. For system.posix_acl_access and system.posix_acl_default that is ext4's own short form (version 1), not what getxattr(2)
- * shows (version 2): copied from image to image they stay right, but a value from getxattr or a tar archive must be converted before it is set.
+ * Values are what the disk holds. For system.posix_acl_access and system.posix_acl_default that is ext4's own short form (version 1), not what
+ * getxattr(2) shows (version 2): copied from image to image they stay right, but a value from getxattr or a tar archive must be converted first.
  */
 import { crc32c } from '../../bytes/crc.js';
 import { setU16, setU32, setU64, u16, u32 } from '../../bytes/fields.js';
