@@ -8,7 +8,7 @@ const MOST_FINDINGS = 200;
 
 export class Census {
   readonly findings: Finding[] = [];
-  /** By inode number: the type as in directory entries (1 file, 2 directory …), 0 for an inode that is not in use, 255 for one whose type is unknown. */
+  /** By inode number: the type as in directory entries (1 file, 2 directory …), 0 for an inode that is not in use, 255 when it is unknown. */
   readonly types: Uint8Array;
   /** By inode number: i_links_count, and how many names were met. */
   readonly links: Uint16Array;

@@ -71,7 +71,9 @@ function checkSize({ sb }: Volume, census: Census, inode: Inode, subject: string
   const written = runs.filter((run) => !run.unwritten).at(-1);
   const end = written ? runEnd(written) : 0;
   const blocks = Math.ceil(inode.size / sb.blockSize);
-  if (end > blocks) census.error('ext4.size', subject, `expected a size of at least ${end - 1} whole blocks, as many as were written, found ${inode.size} bytes`);
+  if (end > blocks) {
+    census.error('ext4.size', subject, `expected a size of at least ${end - 1} whole blocks, as many as were written, found ${inode.size} bytes`);
+  }
   if (inode.type === 'directory' && (blocksOf(runs) !== blocks || inode.size % sb.blockSize !== 0)) {
     census.error('ext4.size', subject, `expected a directory of ${blocksOf(runs)} whole blocks, found ${inode.size} bytes`);
   }

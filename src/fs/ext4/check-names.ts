@@ -44,7 +44,9 @@ function checkDirectory(names: Names, number: number): true {
     if (seen.has(key)) census.error('ext4.directory', subject, `expected each name once, found ${decodeText(entry.name)} again`);
     seen.add(key);
     const dots = '.'.repeat(position + 1);
-    if (position < 2 && key !== dots) census.error('ext4.directory', subject, `expected "${dots}" as entry ${position + 1}, found ${decodeText(entry.name)}`);
+    if (position < 2 && key !== dots) {
+      census.error('ext4.directory', subject, `expected "${dots}" as entry ${position + 1}, found ${decodeText(entry.name)}`);
+    }
     if (key === '.' || key === '..') checkDots(names, number, key, entry);
     else checkEntry(names, number, entry);
     position++;
@@ -67,10 +69,14 @@ function checkEntry({ volume, census, format, parents }: Names, directory: numbe
     census.error('ext4.entry', subject, `${what}: expected an inode in use, found inode ${inode}`);
     return;
   }
-  if (format.filetype && fileType !== type && type !== UNKNOWN_TYPE) census.error('ext4.entry', subject, `${what}: expected file type ${type} as in inode ${inode}, found ${fileType}`);
+  if (format.filetype && fileType !== type && type !== UNKNOWN_TYPE) {
+    census.error('ext4.entry', subject, `${what}: expected file type ${type} as in inode ${inode}, found ${fileType}`);
+  }
   census.names[inode]!++;
   if (type !== DIRECTORY) return;
-  if (parents[inode] !== 0 || inode === ROOT_INODE) census.error('ext4.entry', subject, `${what}: expected a directory with one name, found a second one of inode ${inode}`);
+  if (parents[inode] !== 0 || inode === ROOT_INODE) {
+    census.error('ext4.entry', subject, `${what}: expected a directory with one name, found a second one of inode ${inode}`);
+  }
   else parents[inode] = directory;
 }
 
@@ -100,11 +106,15 @@ function checkLinks({ volume, census, parents }: Names): void {
     if (census.types[number] === 0 || isNameless(volume, number)) continue;
     const directory = census.types[number] === DIRECTORY;
     const links = census.links[number]!;
-    if (census.names[number] === 0 && number !== ROOT_INODE) census.error('ext4.unattached', `inode ${number}`, 'expected a name of an inode in use, found none');
+    if (census.names[number] === 0 && number !== ROOT_INODE) {
+      census.error('ext4.unattached', `inode ${number}`, 'expected a name of an inode in use, found none');
+    }
     else if (directory && links === 1 && volume.sb.roCompat('dir_nlink')) continue; // too many subdirectories to count
     else {
       const expected = directory ? 2 + children[number]! : census.names[number]!;
-      if (links !== expected) census.error('ext4.links', `inode ${number}`, `expected ${expected} links, as many as names lead to it, found ${links}`);
+      if (links !== expected) {
+        census.error('ext4.links', `inode ${number}`, `expected ${expected} links, as many as names lead to it, found ${links}`);
+      }
     }
   }
 }

@@ -1,6 +1,7 @@
 /**
- * A check of everything this driver relies on, as thorough as e2fsck's passes 1 to 5 where both look: inodes with their checksums and blocks, names, link
- * counts, and then bitmaps and counters against what the first passes counted. It reads what the open filesystem holds, flushed or not, and repairs nothing.
+ * A check of everything this driver relies on, as thorough as e2fsck's passes 1 to 5 where both look: inodes with their checksums and blocks,
+ * names, link counts, and then bitmaps and counters against what the first passes counted. It reads what the open filesystem holds, flushed or
+ * not, and repairs nothing.
  * Memory is about 8 bytes per inode and a bit per block.
  */
 import { equalBytes } from '../../bytes/fields.js';
@@ -14,11 +15,15 @@ import { GROUP_FLAG } from './groups.js';
 import { freeBlocks, freeInodes } from './superblock.js';
 import type { Volume } from './volume.js';
 
-/** Findings with ids "ext4.…", at most a few hundred, all of severity 'error' but for the superblock's totals; the subject is an inode, a group or the superblock. */
+/**
+ * Findings with ids "ext4.…", at most 200, all of severity 'error' but for the superblock's totals. The subject is "inode 12", "group 3", "block 99" or
+ * "superblock". What follows from a structure that could not be read is left out.
+ */
 export function checkVolume(volume: Volume, format: DirectoryFormat): Finding[] {
   const { sb } = volume;
   if (sb.inodesCount * sb.inodeSize > sb.blocksCount * sb.blockSize) {
-    return [{ severity: 'error', id: 'ext4.superblock', subject: 'superblock', message: `expected inode tables that fit the filesystem, found ${sb.inodesCount} inodes` }];
+    const message = `expected inode tables that fit the filesystem, found ${sb.inodesCount} inodes`;
+    return [{ severity: 'error', id: 'ext4.superblock', subject: 'superblock', message }];
   }
   const census = new Census(sb);
   for (const zone of volume.groups.systemZones()) {
@@ -69,17 +74,22 @@ function checkBlockBitmap({ sb, groups }: Volume, census: Census, group: number)
   const subject = `group ${group}`;
   const bitmap = groups.blockBitmap(group);
   const count = groups.blocksIn(group);
-  const from = (group * sb.blocksPerGroup) / 8;
-  const difference = compareBits(census.owned.subarray(from, from + sb.blocksPerGroup / 8), bitmap, count);
+  const bytes = sb.blocksPerGroup / 8;
+  const difference = compareBits(census.owned.subarray(group * bytes, (group + 1) * bytes), bitmap, count);
   if (difference && (difference.missing > 0 || !census.blocksMissing)) {
     const { missing, extra, first } = difference;
+    const from = groups.firstBlock(group) + first;
     census.error('ext4.block-bitmap', subject,
-      `expected a block bitmap that fits the files, found ${missing} blocks in use marked free and ${extra} free ones marked used, from block ${groups.firstBlock(group) + first} on`);
+      `expected a block bitmap that fits the files, found ${missing} blocks in use marked free and ${extra} free ones marked used, from block ${from} on`);
   }
-  if (findBit(bitmap, count, sb.blockSize * 8, false) < sb.blockSize * 8) census.error('ext4.block-bitmap', subject, 'expected all bits behind the last block set, found some clear');
+  if (findBit(bitmap, count, sb.blockSize * 8, false) < sb.blockSize * 8) {
+    census.error('ext4.block-bitmap', subject, 'expected all bits behind the last block set, found some clear');
+  }
   const free = count - countBits(bitmap, count);
   const stated = groups.descriptor(group).freeBlocks;
-  if (free !== stated) census.error('ext4.free-blocks', subject, `expected a count of ${free} free blocks, as many as the bitmap has, found ${stated}`);
+  if (free !== stated) {
+    census.error('ext4.free-blocks', subject, `expected a count of ${free} free blocks, as many as the bitmap has, found ${stated}`);
+  }
 }
 
 /** The inodes that the first pass met, and those that are always taken. */
@@ -101,17 +111,22 @@ function checkInodeBitmap(volume: Volume, census: Census, group: number): void {
   const difference = compareBits(inodesInUse(volume, census, group), bitmap, sb.inodesPerGroup);
   if (difference) {
     const { missing, extra, first } = difference;
+    const from = group * sb.inodesPerGroup + first + 1;
     census.error('ext4.inode-bitmap', subject,
-      `expected an inode bitmap that fits the inodes, found ${missing} in use marked free and ${extra} free ones marked used, from inode ${group * sb.inodesPerGroup + first + 1} on`);
+      `expected an inode bitmap that fits the inodes, found ${missing} in use marked free and ${extra} free ones marked used, from inode ${from} on`);
   }
   const free = sb.inodesPerGroup - countBits(bitmap, sb.inodesPerGroup);
-  if (free !== stated) census.error('ext4.free-inodes', subject, `expected a count of ${free} free inodes, as many as the bitmap has, found ${stated}`);
+  if (free !== stated) {
+    census.error('ext4.free-inodes', subject, `expected a count of ${free} free inodes, as many as the bitmap has, found ${stated}`);
+  }
   const tail = sb.inodesPerGroup - inodesUnused;
   if ((flags & GROUP_FLAG.inodeUninit) === 0 && findBit(bitmap, tail, sb.inodesPerGroup, true) < sb.inodesPerGroup) {
     census.error('ext4.inodes-unused', subject, `expected the last ${inodesUnused} inodes unused, found some in use`);
   }
   const directories = census.directories.filter((number) => groups.groupOfInode(number) === group && !isNameless(volume, number)).length;
-  if (directories !== usedDirectories) census.error('ext4.directories', subject, `expected a count of ${directories} directories, found ${usedDirectories}`);
+  if (directories !== usedDirectories) {
+    census.error('ext4.directories', subject, `expected a count of ${directories} directories, found ${usedDirectories}`);
+  }
 }
 
 /** Linux keeps the superblock's totals up to date only now and then, and e2fsck takes the groups' word: a warning. */

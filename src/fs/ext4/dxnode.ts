@@ -129,7 +129,8 @@ export function readRoot(file: DirectoryFile, format: DirectoryFormat): IndexRoo
   }
   const flags = data[ROOT_INFO + 7]!;
   if ((flags & 1) !== 0) {
-    throw new RockberryError('unsupported', `directory inode ${file.inode}, block 0: expected a hash tree without incompatible flags, found flags ${flags}`);
+    throw new RockberryError('unsupported',
+      `directory inode ${file.inode}, block 0: expected a hash tree without incompatible flags, found flags ${flags}`);
   }
   const levels = data[ROOT_INFO + 6]! + 1;
   if (levels > maximumLevels(format)) throw broken(file, 0, `expected at most ${maximumLevels(format)} index levels, found ${levels}`);

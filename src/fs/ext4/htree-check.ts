@@ -29,7 +29,9 @@ function checkNode(walk: Walk, node: IndexNode, levels: number, low: number, hig
   for (let index = 0; index < nodeCount(node); index++) {
     const start = index === 0 ? low : entryHash(node, index);
     const end = index + 1 < nodeCount(node) ? entryHash(node, index + 1) : high;
-    if (start > end || start < low || end > high) walk.problems.push(`block ${node.block}: expected index entries in the order of their hashes, found entry ${index} out of order`);
+    if (start > end || start < low || end > high) {
+      walk.problems.push(`block ${node.block}: expected index entries in the order of their hashes, found entry ${index} out of order`);
+    }
     const block = entryBlock(walk.file, node, index);
     if (walk.met[block]!++ > 0) walk.problems.push(`block ${node.block}: expected each block once in the hash tree, found block ${block} again`);
     else if (levels > 1) checkNode(walk, readNode(walk.file, walk.format, block), levels - 1, start, end);

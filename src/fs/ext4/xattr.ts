@@ -1,7 +1,8 @@
 /**
  * Extended attributes, in the inode behind i_extra_isize and in one more block that inodes may share. Both are a header, entries, four zero bytes,
  * and values that grow from the end towards them; entry: name_len u8, name_index u8, value_offs u16, value_inum u32, value_size u32, hash u32, name;
- * everything padded to 4 bytes. Offsets count from the first entry in an inode and from the block's start in a block (Linux: fs/ext4/xattr.c, xattr.h).
+ * everything padded to 4 bytes. Offsets count from the first entry in an inode and from the block's start in a block (Linux: fs/ext4/xattr.c,
+ * xattr.h).
  *
  * Values are what the disk holds. For system.posix_acl_access and system.posix_acl_default that is ext4's own short form (version 1), not what
  * getxattr(2) shows (version 2): copied from image to image they stay right, but a value from getxattr or a tar archive must be converted first.
@@ -74,7 +75,9 @@ function entryOffsets({ data, first, where }: Region): number[] {
   for (let at = first; ; offsets.push(at)) {
     if (at + TERMINATOR > data.length) throw broken(where, 'expected the entries to end before the space does, found no end');
     if (u32(data, at) === 0) return offsets;
-    if (at + ENTRY_HEADER + data[at]! > data.length) throw broken(where, `expected an entry inside the space, found one that leaves it at byte ${at}`);
+    if (at + ENTRY_HEADER + data[at]! > data.length) {
+      throw broken(where, `expected an entry inside the space, found one that leaves it at byte ${at}`);
+    }
     at += entryLength(data[at]!);
   }
 }
@@ -128,7 +131,9 @@ function blockChecksum(block: Uint8Array, blockNumber: number, seed: number): nu
 function verifyBlock(block: Uint8Array, blockNumber: number, format: XattrFormat): void {
   const where = `block ${blockNumber}`;
   const magic = u32(block, 0);
-  if (magic !== MAGIC || u32(block, 8) !== 1) throw broken(where, `expected magic ea020000 and one block, found ${magic.toString(16)} and ${u32(block, 8)}`);
+  if (magic !== MAGIC || u32(block, 8) !== 1) {
+    throw broken(where, `expected magic ea020000 and one block, found ${magic.toString(16)} and ${u32(block, 8)}`);
+  }
   if (u32(block, 4) === 0) throw broken(where, 'expected at least one reference, found none');
   if (format.checksumSeed === undefined) return;
   const expected = blockChecksum(block, blockNumber, format.checksumSeed);
@@ -164,7 +169,8 @@ function splitName(full: string, value: Uint8Array): Attribute {
   if (!known) throw new RockberryError('unsupported', `expected an extended attribute of user, trusted, security, system or gnu, found ${full}`);
   const name = encodeText(full.slice(known.prefix.length));
   if (name.length > NAME_MAX || name.includes(0)) {
-    throw new RockberryError('unsupported', `expected an extended attribute's name of at most ${NAME_MAX} bytes without a zero byte, found ${name.length} bytes`);
+    throw new RockberryError('unsupported',
+      `expected an extended attribute's name of at most ${NAME_MAX} bytes without a zero byte, found ${name.length} bytes`);
   }
   return { index: known.index, name, value };
 }
@@ -239,7 +245,8 @@ export function encodeXattrs(xattrs: ReadonlyMap<string, Uint8Array>, inlineLeng
   const overflow = take(left, format.blockSize - BLOCK_HEADER - TERMINATOR).left;
   if (overflow.length > 0) {
     const excess = overflow.reduce((sum, attribute) => sum + space(attribute), 0);
-    throw new RockberryError('no-space', `expected extended attributes that fit the inode and one block of ${format.blockSize} bytes, found ${excess} bytes more`);
+    throw new RockberryError('no-space',
+      `expected extended attributes that fit the inode and one block of ${format.blockSize} bytes, found ${excess} bytes more`);
   }
   const inline = new Uint8Array(inlineLength);
   if (taken.length > 0) {

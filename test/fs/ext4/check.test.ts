@@ -113,6 +113,10 @@ const DAMAGE: Readonly<Record<string, Damage>> = {
     ids: ['ext4.block-count', 'ext4.xattr'] },
   'i_extra_isize': { commands: () => ['sif f extra_isize 255'], ids: ['ext4.inode'] },
   'a tree of extents that is none': { commands: () => ['sif f block[0] 0'], ids: ['ext4.mapping'] },
+  'blocks of another file': { commands: (image) => [`sif f block[5] ${blockOf(image, 'g', 0)}`], ids: ['ext4.block-bitmap', 'ext4.block-owner'] },
+  'blocks of the inode table': { commands: () => ['sif f block[5] 100'], ids: ['ext4.mapping'] },
+  'blocks beyond the end': { commands: () => ['sif f block[5] 1000000'], ids: ['ext4.mapping'] },
+  'length of a link': { commands: () => ['sif slow size 5000'], ids: ['ext4.symlink'] },
   'a directory moved under itself': { commands: (image) => ['unlink d', `ln <${inodeOf(image, 'd')}> d/sub/d`], ids: ['ext4.links', 'ext4.unattached'] },
 };
 
