@@ -1,6 +1,6 @@
 /** The main job: profiles → base image → steps on an overlay → encode → reopen as a stranger → verify → rename. The base is only ever read. */
 import type { Range } from './bytes/ranges.js';
-import { formatOfName, type ImageFormat } from './codec/codec.js';
+import { formatOfName, type DecodedImage, type ImageFormat } from './codec/codec.js';
 import { encodeImage } from './codec/encode.js';
 import { canSplice, spliceImage } from './codec/splice.js';
 import { openImageFile, requireRoles, type Image } from './image/image.js';
@@ -79,10 +79,11 @@ interface Applied {
 
 async function write(applied: Applied, output: string, format: ImageFormat, force: boolean, progress: Progress): Promise<BuildResult> {
   const { image, profiles } = applied;
-  progress.phase(`writing ${output}`);
   const { decoded, overlay, path } = image;
   const splice = format === decoded.format && canSplice(decoded);
+  if (splice) await scanBase(decoded, path, progress);
   const pieces = splice ? spliceImage(decoded, path, overlay, { progress }) : encodeImage(overlay, format, { progress, prefetch: decoded.prefetch });
+  progress.phase(`writing ${output}`);
   const staged = await stageOutput(output, pieces, { force, sparse: format === 'raw' });
   try {
     progress.phase(`checking ${output}`);
@@ -97,6 +98,12 @@ async function write(applied: Applied, output: string, format: ImageFormat, forc
     staged.discard();
     throw error;
   }
+}
+
+/** Copied chunks are not decoded on the way: whether the base is sound is asked first, so that damage in it never reaches an output. */
+async function scanBase(decoded: DecodedImage, path: string, progress: Progress): Promise<void> {
+  progress.phase(`checking ${path}`);
+  await decoded.scan({ progress });
 }
 
 async function verifyStaged(staged: Staged, { image }: Applied, profiles: LoadedProfiles): Promise<Check[]> {

@@ -1,6 +1,8 @@
 /** A compressed file as a device: chunks are decoded when they are read, or just before, and the last ones used are kept. */
+import { availableParallelism } from 'node:os';
 import { type Range, rangeEnd } from '../bytes/ranges.js';
 import { type ReadableDevice, checkBounds } from '../device/device.js';
+import { silentProgress, type Progress } from '../report.js';
 
 /** A part of a compressed file that decodes alone: an xz block, a gzip member, a zstd frame. Both ranges are in bytes. */
 export interface Chunk {
@@ -32,16 +34,27 @@ export function plainSize(chunks: readonly Chunk[]): number {
 
 /** How chunks are decoded: exactly the chunk's plain bytes, or an error. */
 export interface ChunkDecoder<C extends Chunk> {
-  decodeSync(chunk: C): Uint8Array;
-  decode(chunk: C): Promise<Uint8Array>;
+  /** The result may lie in `room`, which has the chunk's plain length and a byte more. */
+  decodeSync(chunk: C, room?: Buffer): Uint8Array;
+  decode(chunk: C, room?: Buffer): Promise<Uint8Array>;
 }
+
+/** Called for each part of the image, in any order; the bytes are valid during the call only. */
+export type Visit = (offset: number, plain: Uint8Array) => void;
+
+/** Looks at the whole image once, on all cores and in bounded memory: every chunk must decode, and its check sum be right, or the error says which does not. */
+export type Scan = (options?: { readonly visit?: Visit; readonly jobs?: number; readonly progress?: Progress }) => Promise<void>;
 
 /** Decodes what will be read soon, on other threads; resolves when the range itself can be read without decoding. */
 export type Prefetch = (range: Range) => Promise<void>;
 
-/** Decoded chunks by index, the least recently used dropped first. */
+/** Buffers of dropped chunks that are used again: without them, reading an image through makes garbage of its whole size, and collecting that takes longer than decoding. */
+const MAX_SPARE = 4;
+
+/** Decoded chunks by index, the least recently used dropped first. What is kept is only ever copied from, so that its memory can be used again. */
 class ChunkCache {
   readonly #kept = new Map<number, Uint8Array>(); // a Map keeps the order of insertion: the first is the one to drop
+  readonly #spare: Buffer[] = [];
   #bytes = 0;
   constructor(readonly limit: number) {}
 
@@ -55,25 +68,36 @@ class ChunkCache {
     return this.#kept.has(index);
   }
 
-  /** Makes room for so many bytes; before decoding, so that the old and the new are not in memory together. */
-  reserve(length: number): void {
+  /** Makes room for a chunk of so many bytes; before decoding, so that the old and the new are not in memory together. */
+  room(length: number): Buffer {
     for (const [index, data] of this.#kept) {
-      if (this.#bytes + length <= this.limit) return;
+      if (this.#bytes + length <= this.limit) break;
       this.#kept.delete(index);
       this.#bytes -= data.length;
+      this.#recycle(data);
     }
+    const at = this.#spare.findIndex((buffer) => buffer.length === length + 1);
+    return at < 0 ? Buffer.allocUnsafeSlow(length + 1) : this.#spare.splice(at, 1)[0]!;
   }
 
   set(index: number, data: Uint8Array): void {
-    if (this.#kept.has(index)) return;
-    this.reserve(data.length);
+    if (this.#kept.has(index)) {
+      this.#recycle(data);
+      return;
+    }
     this.#kept.set(index, data);
     this.#bytes += data.length;
   }
 
   clear(): void {
     this.#kept.clear();
+    this.#spare.length = 0;
     this.#bytes = 0;
+  }
+
+  #recycle(data: Uint8Array): void {
+    if (this.#spare.length === MAX_SPARE) this.#spare.shift();
+    this.#spare.push(Buffer.from(data.buffer));
   }
 }
 
@@ -83,14 +107,13 @@ class ChunkCache {
  */
 export function chunkedDevice<C extends Chunk>(
   chunks: readonly C[], decoder: ChunkDecoder<C>, limit = CACHE_LIMIT,
-): { device: ReadableDevice; prefetch: Prefetch } {
+): { device: ReadableDevice; prefetch: Prefetch; scan: Scan } {
   const size = plainSize(chunks);
   const cache = new ChunkCache(limit);
   const load = (index: number): Uint8Array => {
     const known = cache.get(index);
     if (known) return known;
-    cache.reserve(chunks[index]!.plain.length);
-    const data = decoder.decodeSync(chunks[index]!);
+    const data = decoder.decodeSync(chunks[index]!, cache.room(chunks[index]!.plain.length));
     cache.set(index, data);
     return data;
   };
@@ -111,7 +134,7 @@ export function chunkedDevice<C extends Chunk>(
     },
     close: () => cache.clear(),
   };
-  return { device, prefetch: prefetcher(chunks, decoder, cache) };
+  return { device, prefetch: prefetcher(chunks, decoder, cache), scan: chunkScan(chunks, decoder) };
 }
 
 function prefetcher<C extends Chunk>(chunks: readonly C[], decoder: ChunkDecoder<C>, cache: ChunkCache): Prefetch {
@@ -119,9 +142,9 @@ function prefetcher<C extends Chunk>(chunks: readonly C[], decoder: ChunkDecoder
   const start = (index: number): Promise<void> => {
     const known = running.get(index);
     if (known) return known;
-    cache.reserve(chunks[index]!.plain.length);
+    const room = cache.room(chunks[index]!.plain.length);
     // A failure is not reported here: the chunk stays out of the cache, and the read that needs it says what is wrong with it.
-    const task = decoder.decode(chunks[index]!).then((data) => cache.set(index, data), () => undefined).finally(() => running.delete(index));
+    const task = decoder.decode(chunks[index]!, room).then((data) => cache.set(index, data), () => undefined).finally(() => running.delete(index));
     running.set(index, task);
     return task;
   };
@@ -139,5 +162,39 @@ function prefetcher<C extends Chunk>(chunks: readonly C[], decoder: ChunkDecoder
       if (isNeeded) needed.push(task);
     }
     await Promise.all(needed);
+  };
+}
+
+function chunkScan<C extends Chunk>(chunks: readonly C[], decoder: ChunkDecoder<C>): Scan {
+  return async ({ visit, jobs = availableParallelism(), progress = silentProgress } = {}) => {
+    const size = plainSize(chunks);
+    let next = 0;
+    let done = 0;
+    const work = async (): Promise<void> => {
+      let room = Buffer.alloc(0);
+      while (next < chunks.length) {
+        const chunk = chunks[next++]!;
+        if (chunk.plain.length === 0) continue;
+        if (room.length !== chunk.plain.length + 1) room = Buffer.allocUnsafeSlow(chunk.plain.length + 1);
+        visit?.(chunk.plain.offset, await decoder.decode(chunk, room));
+        done += chunk.plain.length;
+        progress.advance(done, size);
+      }
+    };
+    const workers = await Promise.allSettled(Array.from({ length: jobs }, work));
+    const failed = workers.find((worker) => worker.status === 'rejected');
+    if (failed) throw failed.reason;
+  };
+}
+
+const SCAN_PIECE = 4 * 2 ** 20;
+
+/** The scan of a device that needs no decoding, or was decoded when it was opened: there is nothing to verify, only to visit. */
+export function deviceScan(device: ReadableDevice): Scan {
+  return async ({ visit, progress = silentProgress } = {}) => {
+    for (let at = 0; visit && at < device.size; at += SCAN_PIECE) {
+      visit(at, device.read(at, Math.min(SCAN_PIECE, device.size - at)));
+      progress.advance(at, device.size);
+    }
   };
 }

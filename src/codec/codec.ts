@@ -3,7 +3,7 @@ import { type Progress, silentProgress } from '../report.js';
 import { rangeEnd } from '../bytes/ranges.js';
 import type { ReadableDevice } from '../device/device.js';
 import { openFileDevice } from '../device/file.js';
-import { CHUNK_LIMIT, type Chunk, type ChunkDecoder, type Prefetch, chunkedDevice, plainSize } from './chunks.js';
+import { CHUNK_LIMIT, type Chunk, type ChunkDecoder, type Prefetch, type Scan, chunkedDevice, deviceScan, plainSize } from './chunks.js';
 import { HEAD_LENGTH, type ImageFormat, detectFormat } from './detect.js';
 import { decodeGzip } from './gzip.js';
 import { loadLzma } from './liblzma.js';
@@ -26,6 +26,8 @@ export interface DecodedImage {
   readonly chunks: readonly Chunk[];
   /** For those who read the device from front to back: decodes on other threads what comes next. */
   readonly prefetch: Prefetch;
+  /** Looks at the whole image once; a chunk that does not decode is 'corrupt'. */
+  readonly scan: Scan;
   close(): void;
 }
 
@@ -43,6 +45,7 @@ interface Opened {
   readonly device: ReadableDevice;
   readonly chunks: readonly Chunk[];
   readonly prefetch: Prefetch;
+  readonly scan: Scan;
 }
 
 /** What the openers of the formats work with. */
@@ -91,12 +94,12 @@ async function openXz(source: Source): Promise<Opened> {
   const lzma = await loadLzma();
   if (!isReadInParts(chunks, lzma.isProgram)) {
     const device = await source.spool(lzma.decodePieces(source.pieces(0, file.size), path), plainSize(chunks));
-    return { device, chunks, prefetch: nothingToFetch };
+    return { device, chunks, prefetch: nothingToFetch, scan: deviceScan(device) };
   }
   const place = (chunk: Chunk): string => `${path}: xz block at offset ${chunk.packed.offset}, bytes ${chunk.plain.offset} to ${rangeEnd(chunk.plain)} of the image`;
   const decoder: ChunkDecoder<XzChunk> = {
-    decodeSync: (chunk) => lzma.decodeSync(wrapBlock(file, chunk), chunk.plain.length, place(chunk)),
-    decode: async (chunk) => lzma.decode(wrapBlock(file, chunk), chunk.plain.length, place(chunk)),
+    decodeSync: (chunk, room) => lzma.decodeSync(wrapBlock(file, chunk), chunk.plain.length, place(chunk), room),
+    decode: async (chunk, room) => lzma.decode(wrapBlock(file, chunk), chunk.plain.length, place(chunk), room),
   };
   return { ...chunkedDevice(chunks, decoder), chunks };
 }
@@ -105,7 +108,7 @@ async function openGzip(source: Source): Promise<Opened> {
   const chunks: Chunk[] = [];
   const advance = (packed: number): void => source.progress.advance(packed, source.file.size);
   const device = await source.spool(decodeGzip(source.file, source.path, chunks, advance));
-  return { device, chunks, prefetch: nothingToFetch };
+  return { device, chunks, prefetch: nothingToFetch, scan: deviceScan(device) };
 }
 
 async function openZstd(source: Source): Promise<Opened> {
@@ -116,11 +119,11 @@ async function openZstd(source: Source): Promise<Opened> {
   if (!chunks) {
     const measured: Chunk[] = [];
     const device = await source.spool(decodeUnsized(zstd, file, frames, path, measured, source.pieces));
-    return { device, chunks: measured, prefetch: nothingToFetch };
+    return { device, chunks: measured, prefetch: nothingToFetch, scan: deviceScan(device) };
   }
   if (!isReadInParts(chunks, zstd.isProgram)) {
     const device = await source.spool(zstd.decodePieces(source.pieces(0, file.size), path), plainSize(chunks));
-    return { device, chunks, prefetch: nothingToFetch };
+    return { device, chunks, prefetch: nothingToFetch, scan: deviceScan(device) };
   }
   const place = (chunk: Chunk): string => `${path}: zstd frame at offset ${chunk.packed.offset}, bytes ${chunk.plain.offset} to ${rangeEnd(chunk.plain)} of the image`;
   const packed = (chunk: Chunk): Uint8Array => file.read(chunk.packed.offset, chunk.packed.length);
@@ -132,7 +135,7 @@ async function openZstd(source: Source): Promise<Opened> {
 }
 
 const OPENERS: Record<ImageFormat, (source: Source) => Promise<Opened>> = {
-  raw: ({ file }) => Promise.resolve({ device: file, chunks: [], prefetch: nothingToFetch }),
+  raw: ({ file }) => Promise.resolve({ device: file, chunks: [], prefetch: nothingToFetch, scan: deviceScan(file) }),
   xz: openXz,
   gzip: openGzip,
   zstd: openZstd,

@@ -10,8 +10,9 @@ import { damaged, decodeError, exactly, filter, filterPieces, filterSync, hasPro
 export interface Lzma {
   /** Whether every call starts a process, so that many small ones are to be avoided. */
   readonly isProgram: boolean;
-  decodeSync(stream: Uint8Array, plain: number, what: string): Uint8Array;
-  decode(stream: Uint8Array, plain: number, what: string): Promise<Uint8Array>;
+  /** `room`: a buffer of `plain` + 1 bytes that the result may be put into, so that a long row of calls allocates nothing. */
+  decodeSync(stream: Uint8Array, plain: number, what: string, room?: Buffer): Uint8Array;
+  decode(stream: Uint8Array, plain: number, what: string, room?: Buffer): Promise<Uint8Array>;
   /** One .xz stream of one block; `check` is the id of its check (none 0, CRC32 1, CRC64 4, SHA-256 10). */
   encode(plain: Uint8Array, preset: number, check: number): Promise<Uint8Array>;
   /** Decodes all streams and the padding of a file in pieces, each valid until the next is asked for; an input that ends early is corrupt. */
@@ -81,8 +82,8 @@ function addonLzma(addon: Addon): Lzma {
   const Decoder = decoderClass(addon);
   return {
     isProgram: false,
-    decodeSync(stream, plain, what) {
-      const target = Buffer.allocUnsafeSlow(plain + 1);
+    decodeSync(stream, plain, what, room) {
+      const target = room ?? Buffer.allocUnsafeSlow(plain + 1);
       const decoder = new Decoder();
       try {
         return verdict(target, what, decoder.stepSync(FINISH, asBuffer(stream), 0, target));
@@ -90,8 +91,8 @@ function addonLzma(addon: Addon): Lzma {
         decoder.close();
       }
     },
-    async decode(stream, plain, what) {
-      const target = Buffer.allocUnsafeSlow(plain + 1);
+    async decode(stream, plain, what, room) {
+      const target = room ?? Buffer.allocUnsafeSlow(plain + 1);
       const decoder = new Decoder();
       try {
         return verdict(target, what, await decoder.step(FINISH, asBuffer(stream), 0, target));
