@@ -29,6 +29,7 @@ export class Allocator {
    */
   allocate(count: number, near: number, after?: number): BlockRun[] {
     if (count === 0) return [];
+    this.groups.settleTotals();
     if (count > freeBlocks(this.sb)) {
       throw new RockberryError('no-space', `expected ${count} free blocks of ${this.sb.blockSize} bytes, found ${freeBlocks(this.sb)}`, { hint: 'grow the filesystem or write less' });
     }
@@ -125,6 +126,7 @@ export class Allocator {
 
   /** Takes the first free inode from the parent's group on. */
   allocateInode(parentGroup: number, directory: boolean): number {
+    this.groups.settleTotals();
     if (freeInodes(this.sb) === 0) throw new RockberryError('no-space', 'expected a free inode, found none', { hint: 'make the filesystem with more inodes or write fewer files' });
     for (let step = 0; step < this.groups.count; step++) {
       const group = (parentGroup + step) % this.groups.count;

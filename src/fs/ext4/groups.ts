@@ -15,7 +15,7 @@ import type { BlockCache } from './cache.js';
 import { freeBlocks, freeInodes, hasSuperblock, setFreeBlocks, setFreeInodes, type Superblock } from './superblock.js';
 import type { UndoLog } from './undo.js';
 
-export const GROUP_FLAG = { inodeUninit: 1, blockUninit: 2 } as const;
+export const GROUP_FLAG = { inodeUninit: 1, blockUninit: 2, inodeZeroed: 4 } as const;
 
 /** A group descriptor as it stands; block numbers are absolute. */
 export interface GroupDescriptor {
@@ -43,6 +43,7 @@ export class Groups {
   readonly count: number;
   private readonly table: Uint8Array;
   private readonly wide: boolean;
+  private settled = false;
   private readonly stale = new Set<number>(); // groups whose checksums on disk wait for flush
   private readonly verified = new Set<string>(); // bitmaps whose checksum was right, or that are ours: it is stale until flush
   private zones: Range[] | undefined;
@@ -222,8 +223,18 @@ export class Groups {
     setU16(raw, 0x12, u16(raw, 0x12) & ~flag);
   }
 
+  /** The superblock's totals may be stale in a sound filesystem: Linux and e2fsck go by the groups' sums. So do we, from before the first change on. */
+  settleTotals(): void {
+    if (this.settled) return;
+    this.settled = true;
+    const all = Array.from({ length: this.count }, (_, group) => this.descriptor(group));
+    setFreeBlocks(this.sb, all.reduce((sum, descriptor) => sum + descriptor.freeBlocks, 0));
+    setFreeInodes(this.sb, all.reduce((sum, descriptor) => sum + descriptor.freeInodes, 0));
+  }
+
   /** The superblock, to change. */
   editSuperblock(): Superblock {
+    this.settleTotals();
     this.undo.before('superblock', () => {
       const before = this.sb.raw.slice();
       return () => this.sb.raw.set(before);

@@ -117,3 +117,16 @@ test('runs of bits', () => {
   setBits(bitmap, 10, 12, false);
   expect([testBit(bitmap, 9), testBit(bitmap, 10), testBit(bitmap, 21), testBit(bitmap, 22)]).toEqual([true, false, false, true]);
 });
+
+needs('mke2fs', 'e2fsck', 'debugfs')('stale totals in the superblock are no reason to refuse: the groups count', () => withDirectory((directory) => {
+  const image = new Ext4Image(directory, ['-t', 'ext4'], 32);
+  output('debugfs', ['-w', '-R', 'ssv free_blocks_count 7', image.path]);
+  output('debugfs', ['-w', '-R', 'ssv free_inodes_count 0', image.path]);
+  const fs = openExt4(image.open())!;
+  fs.write('/file', new Uint8Array(1 << 20).fill(1));
+  fs.remove('/file');
+  fs.write('/again', new Uint8Array(1 << 20).fill(2));
+  fs.flush();
+  expect(image.problems()).toBe('');
+  expect(fs.check()).toEqual([]);
+}));
