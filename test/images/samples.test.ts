@@ -98,7 +98,7 @@ describe('the kiwi family', () => {
     const { label, partitions } = tableOf(sample('rocky9-sbc-sample'));
     expect(label).toBe('dos');
     expect(partitions.map(({ start, size, type }) => [start, size, type])).toEqual([[2048, 1024000, 'c'], [1026048, 1048576, '82'], [2074624, 5451776, '83']]);
-    expect(output('mtype', ['-i', fatOf('rocky9-sbc-sample'), '::/config.txt']).toString()).toMatch(/\n\[pi5\]\ndtoverlay=vc4-kms-v3d$/);
+    expect(output('mtype', ['-i', fatOf('rocky9-sbc-sample'), '::/config.txt']).toString()).toMatch(/\n\[pi5\]\ndtoverlay=vc4-kms-v3d\n$/);
     expect(output('mtype', ['-i', fatOf('rocky9-sbc-sample'), '::/cmdline.txt']).toString()).toContain('root=LABEL=RPIROOT');
     expect(debugfs('rocky9-sbc-sample', 'cat /etc/fstab')).toContain('LABEL=EFI /boot/efi vfat');
   });
