@@ -5,6 +5,7 @@
  * A FileSystem never follows symbolic links (a link in the middle of a path is "not a directory"); the Tree does, inside the image only.
  * Writing what is already there changes no byte: not the data, not the times.
  */
+import type { Range } from '../bytes/ranges.js';
 import type { BlockDevice, ReadableDevice } from '../device/device.js';
 import type { FileAction, Finding } from '../report.js';
 
@@ -90,13 +91,22 @@ export interface FileSystem {
   check(): Finding[];
 }
 
+/** A filesystem on a device of its own; a Tree joins several and is none. */
+export interface StoredFileSystem extends FileSystem {
+  /**
+   * Bytes of the device that hold metadata or data in use, sorted and coalesced: what a copy of the filesystem must have to be the same to everyone who
+   * reads it, whatever stands in the other bytes. Taken from the filesystem's own maps, as they are after flush().
+   */
+  allocated(): Range[];
+}
+
 export interface FileSystemOptions {
   /** Stamped on what is written. Left out: the filesystem's own newest superblock time, never the clock. */
   readonly time?: Time;
 }
 
 /** undefined = not mine; throws = mine, but broken or with a feature that is not known. */
-export type OpenFileSystem = (device: BlockDevice, options?: FileSystemOptions) => FileSystem | undefined;
+export type OpenFileSystem = (device: BlockDevice, options?: FileSystemOptions) => StoredFileSystem | undefined;
 
 /**
  * The image's filesystems as the running system sees them, joined by the image's own fstab. Links in every component but the last are followed inside the

@@ -9,7 +9,7 @@ import { sliceDevice, type BlockDevice, type Overlay } from '../device/device.js
 import { createOverlay } from '../device/overlay.js';
 import { openExt4, superblockTime } from '../fs/ext4/ext4.js';
 import { loadFat } from '../fs/fat/fat.js';
-import type { FileSystem, OpenFileSystem, Time, Tree } from '../fs/filesystem.js';
+import type { FileSystem, OpenFileSystem, StoredFileSystem, Time, Tree } from '../fs/filesystem.js';
 import { openLabels, type Labels } from '../fs/labels.js';
 import { createTree, type Mount } from '../fs/tree.js';
 import { readPartitionTable, type Partition, type PartitionTable } from '../partition/table.js';
@@ -19,7 +19,7 @@ import { assignRoles, mountedAt, type Roles } from './roles.js';
 export interface ImagePartition extends Partition {
   /** What it holds: "ext4", "vfat", "swap", or the name of something we do not edit ("xfs", "empty", "unknown"). */
   readonly holds: string;
-  readonly filesystem: FileSystem | undefined;
+  readonly filesystem: StoredFileSystem | undefined;
   readonly label: string;
   readonly uuid: string;
   /** Why a filesystem of a kind we know could not be opened. */
@@ -136,7 +136,7 @@ function openPartition(image: BlockDevice, partition: Partition, openers: readon
   }
 }
 
-function firstThatOpens(device: BlockDevice, openers: readonly OpenFileSystem[], time: Time): FileSystem | undefined {
+function firstThatOpens(device: BlockDevice, openers: readonly OpenFileSystem[], time: Time): StoredFileSystem | undefined {
   for (const open of openers) {
     const filesystem = open(device, { time });
     if (filesystem) return filesystem;

@@ -5,6 +5,7 @@
 import { RockberryError } from '../errors.js';
 import { crc32 } from '../bytes/crc.js';
 import { isZero, setU32, u32, u64, u8 } from '../bytes/fields.js';
+import type { Range } from '../bytes/ranges.js';
 import type { ReadableDevice } from '../device/device.js';
 import type { Partition, PartitionTable } from './partition.js';
 
@@ -46,7 +47,14 @@ export function readGpt(device: ReadableDevice): PartitionTable {
   const backup = readHeader(device, sectorSize, primary.alternate, 'backup');
   readArray(device, sectorSize, backup, 'backup');
   requireAgreement(primary, backup);
-  return { scheme: 'gpt', diskId: primary.diskGuid.toLowerCase(), sectorSize, partitions: partitionsOf(array, primary, sectorSize) };
+  return {
+    scheme: 'gpt', diskId: primary.diskGuid.toLowerCase(), sectorSize, partitions: partitionsOf(array, primary, sectorSize),
+    structures: [{ offset: 0, length: sectorSize }, ...placesOf(primary, sectorSize), ...placesOf(backup, sectorSize)],
+  };
+}
+
+function placesOf({ lba, arrayLba, entryCount, entrySize }: Header, sectorSize: number): Range[] {
+  return [{ offset: lba * sectorSize, length: sectorSize }, { offset: arrayLba * sectorSize, length: entryCount * entrySize }];
 }
 
 function hasSignature(device: ReadableDevice, sectorSize: number): boolean {

@@ -4,6 +4,7 @@
  */
 import { RockberryError } from '../errors.js';
 import { u16, u32, u8 } from '../bytes/fields.js';
+import type { Range } from '../bytes/ranges.js';
 import type { ReadableDevice } from '../device/device.js';
 import type { Partition, PartitionTable } from './partition.js';
 
@@ -51,13 +52,14 @@ export function readMbr(device: ReadableDevice, sector: Uint8Array): PartitionTa
   const diskId = u32(sector, 440).toString(16).padStart(8, '0');
   const partitions: Partition[] = [];
   const logical: Partition[] = [];
+  const structures: Range[] = [{ offset: 0, length: SECTOR }];
   readEntries(sector).forEach((entry, index) => {
     if (entry.count === 0) return;
     if (entry.start === 0) throw new RockberryError('corrupt', `partition ${index + 1} starts at sector 0, on top of the partition table`);
     partitions.push(partitionOf(entry, entry.start, index + 1, diskId));
-    if (EXTENDED.has(entry.type)) logical.push(...readLogical(device, entry, 5 + logical.length, diskId));
+    if (EXTENDED.has(entry.type)) logical.push(...readLogical(device, entry, { firstNumber: 5 + logical.length, diskId, structures }));
   });
-  return { scheme: 'mbr', diskId, sectorSize: SECTOR, partitions: [...partitions, ...logical] };
+  return { scheme: 'mbr', diskId, sectorSize: SECTOR, partitions: [...partitions, ...logical], structures };
 }
 
 function partitionOf(entry: Entry, start: number, number: number, diskId: string): Partition {
@@ -74,8 +76,15 @@ function partitionOf(entry: Entry, start: number, number: number, diskId: string
   };
 }
 
+interface Chain {
+  readonly firstNumber: number;
+  readonly diskId: string;
+  /** Takes the place of each record. */
+  readonly structures: Range[];
+}
+
 /** Follows the chain: each record holds one partition (relative to the record) and a link to the next (relative to the extended partition). */
-function readLogical(device: ReadableDevice, container: Entry, firstNumber: number, diskId: string): Partition[] {
+function readLogical(device: ReadableDevice, container: Entry, { firstNumber, diskId, structures }: Chain): Partition[] {
   const found: Partition[] = [];
   const visited = new Set<number>();
   let record: number | undefined = container.start;
@@ -85,6 +94,7 @@ function readLogical(device: ReadableDevice, container: Entry, firstNumber: numb
     if (visited.size >= MAX_LOGICAL) throw new RockberryError('corrupt', `expected at most ${MAX_LOGICAL} logical partitions, found a longer chain`);
     visited.add(record);
     const [data, link] = readRecord(device, container, record);
+    structures.push({ offset: record * SECTOR, length: SECTOR });
     if (data !== undefined) {
       requireInside(container, record + data.start, data.count, `the logical partition of ${place}`);
       found.push(partitionOf(data, record + data.start, firstNumber + found.length, diskId));

@@ -1,4 +1,5 @@
 /** What a partition table says, in the same words for MBR and GPT. */
+import type { Range } from '../bytes/ranges.js';
 
 export interface Partition {
   /** As the kernel counts: mmcblk0p3 is 3; logical partitions start at 5. */
@@ -28,4 +29,6 @@ export interface PartitionTable {
   readonly sectorSize: number;
   /** In the order of their numbers. At least one. */
   readonly partitions: readonly Partition[];
+  /** Bytes of the disk that the table itself takes, in no order: the MBR, the extended boot records, both headers and arrays of a GPT. */
+  readonly structures: readonly Range[];
 }

@@ -4,9 +4,11 @@
  */
 import type { BlockDevice, ReadableDevice } from '../../device/device.js';
 import { RockberryError } from '../../errors.js';
+import type { Range } from '../../bytes/ranges.js';
 import type { Finding } from '../../report.js';
-import type { Attributes, Content, Entry, FileSystem, FileSystemInfo, OpenFileSystem, Stat, Time } from '../filesystem.js';
+import type { Attributes, Content, Entry, FileSystemInfo, OpenFileSystem, Stat, StoredFileSystem, Time } from '../filesystem.js';
 import { decodeName, decodeText, encodeText } from '../names.js';
+import { allocatedBytes } from './allocated.js';
 import { applyAttributes, getXattrs } from './attributes.js';
 import { checkVolume } from './check.js';
 import { appendContent, readContent, replaceContent, truncateContent } from './contents.js';
@@ -32,7 +34,7 @@ function uuidText(uuid: Uint8Array): string {
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
 }
 
-class Ext4 implements FileSystem {
+class Ext4 implements StoredFileSystem {
   readonly type = 'ext4';
   private readonly names: Namespace;
 
@@ -161,6 +163,10 @@ class Ext4 implements FileSystem {
 
   check(): Finding[] {
     return this.volume.operate(() => checkVolume(this.volume, this.names.format));
+  }
+
+  allocated(): Range[] {
+    return this.volume.operate(() => allocatedBytes(this.volume.sb, this.volume.groups));
   }
 }
 

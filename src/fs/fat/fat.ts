@@ -5,9 +5,11 @@
  * mode, uid, gid and xattrs that are given are taken and not stored. Links are 'unsupported'. Times are UTC in steps of two seconds.
  */
 import { RockberryError } from '../../errors.js';
+import type { Range } from '../../bytes/ranges.js';
 import type { Finding } from '../../report.js';
 import type { BlockDevice } from '../../device/device.js';
-import type { Attributes, Content, Entry, FileSystem, FileSystemInfo, FileSystemOptions, OpenFileSystem, Stat, Time } from '../filesystem.js';
+import type { Attributes, Content, Entry, FileSystemInfo, FileSystemOptions, OpenFileSystem, Stat, StoredFileSystem, Time } from '../filesystem.js';
+import { allocatedBytes } from './allocated.js';
 import { checkFat } from './check.js';
 import { ATTRIBUTE_READ_ONLY, volumeLabel } from './directory.js';
 import type { FatFsModule } from './fatfs.js';
@@ -26,7 +28,7 @@ export async function loadFat(): Promise<OpenFileSystem> {
   return (device, options = {}) => open(device, options, library);
 }
 
-function open(device: BlockDevice, options: FileSystemOptions, library: FatFsModule): FileSystem | undefined {
+function open(device: BlockDevice, options: FileSystemOptions, library: FatFsModule): StoredFileSystem | undefined {
   const geometry = readGeometry(device);
   if (geometry === undefined) return undefined;
   const reader = new FatReader(device, geometry);
@@ -39,7 +41,7 @@ function newestTime(reader: FatReader): Time {
   return times.reduce((newest, time) => (time.seconds > newest.seconds ? time : newest), NO_TIME);
 }
 
-class Fat implements FileSystem {
+class Fat implements StoredFileSystem {
   readonly type = 'vfat';
   readonly #reader: FatReader;
   readonly #writer: FatWriter;
@@ -125,6 +127,10 @@ class Fat implements FileSystem {
 
   check(): Finding[] {
     return checkFat(this.#reader);
+  }
+
+  allocated(): Range[] {
+    return allocatedBytes(this.#reader.table);
   }
 
   #existing(path: string): Located {

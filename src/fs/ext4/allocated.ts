@@ -1,0 +1,59 @@
+/**
+ * What a copy of an ext4 must have: its own structures, and every block that a bitmap says is in use. Groups with BLOCK_UNINIT have no bitmap on disk; theirs
+ * is computed, as the kernel does.
+ *
+ * The one exception are inode tables that were never cleared. Without INODE_ZEROED nobody reads past the used part: e2fsck and the kernel go by
+ * bg_itable_unused, and the kernel clears the rest after the first mount (fs/ext4/ialloc.c, ext4_init_inode_table). With INODE_ZEROED they rely on zeros
+ * there, so what an old card has in these blocks would be taken for inodes one day.
+ */
+import { coalesce, rangeEnd, type Range } from '../../bytes/ranges.js';
+import { findBit } from './bits.js';
+import { GROUP_FLAG, type Groups } from './groups.js';
+import type { Superblock } from './superblock.js';
+
+/** Sorted and coalesced, in bytes of the device. Errors: 'corrupt' for a bitmap whose checksum is wrong. */
+export function allocatedBytes(sb: Superblock, groups: Groups): Range[] {
+  const blocks: Range[] = [...groups.systemZones()];
+  const unread: Range[] = [];
+  for (let group = 0; group < groups.count; group++) {
+    usedBlocks(groups, group, blocks);
+    unread.push(unreadTable(sb, groups, group));
+  }
+  const bytes = (range: Range): Range => ({ offset: range.offset * sb.blockSize, length: range.length * sb.blockSize });
+  return subtract(coalesce(blocks), coalesce(unread)).map(bytes);
+}
+
+function usedBlocks(groups: Groups, group: number, into: Range[]): void {
+  const bitmap = groups.blockBitmap(group);
+  const [first, end] = [groups.firstBlock(group), groups.blocksIn(group)];
+  for (let at = findBit(bitmap, 0, end, true); at < end;) {
+    const free = findBit(bitmap, at, end, false);
+    into.push({ offset: first + at, length: free - at });
+    at = findBit(bitmap, free, end, true);
+  }
+}
+
+/** The blocks at the end of a group's inode table that nobody reads. */
+function unreadTable(sb: Superblock, groups: Groups, group: number): Range {
+  const { inodeTable, inodesUnused, flags } = groups.descriptor(group);
+  const uninit = (flags & GROUP_FLAG.inodeUninit) !== 0;
+  const inodes = (flags & GROUP_FLAG.inodeZeroed) !== 0 ? sb.inodesPerGroup : uninit ? 0 : sb.inodesPerGroup - inodesUnused;
+  const read = Math.ceil((inodes * sb.inodeSize) / sb.blockSize);
+  return { offset: inodeTable + read, length: groups.tableBlocks - read };
+}
+
+/** `from` without `removed`; both sorted and coalesced. */
+function subtract(from: readonly Range[], removed: readonly Range[]): Range[] {
+  const left: Range[] = [];
+  let next = 0;
+  for (const range of from) {
+    let at = range.offset;
+    while (next < removed.length && rangeEnd(removed[next]!) <= at) next++;
+    for (let hole = next; hole < removed.length && removed[hole]!.offset < rangeEnd(range); hole++) {
+      if (removed[hole]!.offset > at) left.push({ offset: at, length: removed[hole]!.offset - at });
+      at = Math.max(at, rangeEnd(removed[hole]!));
+    }
+    if (at < rangeEnd(range)) left.push({ offset: at, length: rangeEnd(range) - at });
+  }
+  return left;
+}
