@@ -89,6 +89,18 @@ const get: Work<Common> = async (terminal, _flags, image, path, destination) => 
   return 0;
 };
 
+interface DiffFlags extends Common {
+  readonly times?: boolean;
+  readonly text: boolean;
+}
+
+const diff: Work<DiffFlags> = async (terminal, flags, a, b) => {
+  const [{ diffImages }, { diffText }] = await Promise.all([import('./diff.js'), import('./diff-text.js')]);
+  const result = await diffImages(a!, b!, { times: flags.times ?? false, text: flags.text, progress: terminal.progress });
+  terminal.result(diffText(result), result);
+  return result.equal ? 0 : FINDINGS;
+};
+
 const profileList: Work<Common> = async (terminal) => {
   const [{ listProfiles }, { table }] = await Promise.all([import('./profile.js'), import('./terminal.js')]);
   const profiles = listProfiles();
@@ -130,6 +142,8 @@ function program(): Command {
   root.command('ls').description('list a directory of the image').argument('<image>').argument('[path]', 'as the running system sees it', '/').action(action(list));
   root.command('cat').description('print a file of the image').argument('<image>').argument('<path>').action(action(cat));
   root.command('get').description('copy a file or directory out of the image').argument('<image>').argument('<path>').argument('<destination>').action(action(get));
+  root.command('diff').description('what differs between two images, by file; exit 1 when they differ').argument('<a>', 'in any format').argument('<b>', 'in any format')
+    .option('--times', 'compare modification times too').option('--no-text', 'no text diffs of changed files').action(action(diff));
   const profile = root.command('profile').description('the profiles that ship, and checking your own');
   profile.command('list').description('the shipped profiles').action(action(profileList));
   profile.command('show').description('a profile\'s text, variables and steps').argument('<name>').action(action(profileShow));

@@ -44,6 +44,10 @@ export interface Attributes {
   readonly xattrs?: ReadonlyMap<string, Uint8Array | null>;
 }
 
+export interface Footprint extends Entry {
+  readonly ranges: readonly Range[];
+}
+
 export interface FileSystemInfo {
   /** "ext4", "vfat". `variant` tells the width or revision: "FAT16", "ext4". */
   readonly type: string;
@@ -98,6 +102,14 @@ export interface StoredFileSystem extends FileSystem {
    * reads it, whatever stands in the other bytes. Taken from the filesystem's own maps, as they are after flush().
    */
   allocated(): Range[];
+  /** Equal for two filesystems that keep everything at the same places: where their footprints then agree in range and bytes, what has them is the same. */
+  layout(): string;
+  /** The bytes of the device that decide everything about what is at the path, of a directory its entries; below a FAT directory only the contents. */
+  footprint(path: string): Range[];
+  /** The entries of a directory, as list() gives them, with their footprints. */
+  footprints(directory: string): Footprint[];
+  /** The parts of a file that are no holes, in bytes of the file, sorted; the last one may end behind it. */
+  written(path: string): Range[];
 }
 
 export interface FileSystemOptions {

@@ -5,7 +5,7 @@
 import { RockberryError, withPlace } from '../errors.js';
 import type { Progress } from '../report.js';
 import { openImage, type DecodedImage } from '../codec/codec.js';
-import { sliceDevice, type BlockDevice, type Overlay } from '../device/device.js';
+import { sliceDevice, type BlockDevice, type Overlay, type ReadableDevice } from '../device/device.js';
 import { createOverlay } from '../device/overlay.js';
 import { openExt4, superblockTime } from '../fs/ext4/ext4.js';
 import { loadFat } from '../fs/fat/fat.js';
@@ -46,6 +46,8 @@ export interface Image {
 export interface OpenImageOptions {
   readonly progress?: Progress;
   readonly temporaryDirectory?: string;
+  /** Puts a device with the same bytes in front of the decoded one. Whoever makes it closes it. */
+  readonly device?: (decoded: DecodedImage) => ReadableDevice;
 }
 
 const FAT_EPOCH = 315_532_800; // 1980-01-01: the earliest time that FAT can store
@@ -53,7 +55,7 @@ const FAT_EPOCH = 315_532_800; // 1980-01-01: the earliest time that FAT can sto
 export async function openImageFile(path: string, options: OpenImageOptions = {}): Promise<Image> {
   const decoded = await openImage(path, options);
   try {
-    const overlay = createOverlay(decoded.device, options.temporaryDirectory ? { temporaryDirectory: options.temporaryDirectory } : {});
+    const overlay = createOverlay(options.device?.(decoded) ?? decoded.device, options.temporaryDirectory ? { temporaryDirectory: options.temporaryDirectory } : {});
     const table = readPartitionTable(overlay);
     const time = imageTime(overlay, table);
     const openFat = await loadFat();

@@ -6,13 +6,14 @@ import type { BlockDevice, ReadableDevice } from '../../device/device.js';
 import { RockberryError } from '../../errors.js';
 import type { Range } from '../../bytes/ranges.js';
 import type { Finding } from '../../report.js';
-import type { Attributes, Content, Entry, FileSystemInfo, OpenFileSystem, Stat, StoredFileSystem, Time } from '../filesystem.js';
+import type { Attributes, Content, Entry, FileSystemInfo, Footprint, OpenFileSystem, Stat, StoredFileSystem, Time } from '../filesystem.js';
 import { decodeName, decodeText, encodeText } from '../names.js';
 import { allocatedBytes } from './allocated.js';
 import { applyAttributes, getXattrs } from './attributes.js';
 import { checkVolume } from './check.js';
 import { appendContent, readContent, replaceContent, truncateContent } from './contents.js';
 import { entries } from './directory.js';
+import { footprintOf, layoutOf, writtenParts } from './footprint.js';
 import { type Inode, typeOfEntry } from './inode.js';
 import { Namespace } from './namespace.js';
 import { freeBlocks, newestTime, readRawSuperblock, readSuperblock, type Superblock } from './superblock.js';
@@ -167,6 +168,31 @@ class Ext4 implements StoredFileSystem {
 
   allocated(): Range[] {
     return this.volume.operate(() => allocatedBytes(this.volume.sb, this.volume.groups));
+  }
+
+  layout(): string {
+    return layoutOf(this.volume);
+  }
+
+  footprint(path: string): Range[] {
+    return this.volume.operate(() => footprintOf(this.volume, this.names.need(path)));
+  }
+
+  footprints(directory: string): Footprint[] {
+    return this.volume.operate(() => {
+      const found: Footprint[] = [];
+      for (const entry of entries(this.names.directory(this.names.needType(directory, 'directory')), this.names.format)) {
+        const name = decodeName(entry.name);
+        if (name === '.' || name === '..') continue;
+        const inode = this.volume.inode(entry.inode);
+        found.push({ name, type: inode.type, ranges: footprintOf(this.volume, inode) });
+      }
+      return found.sort((a, b) => (a.name < b.name ? -1 : 1));
+    });
+  }
+
+  written(path: string): Range[] {
+    return this.volume.operate(() => writtenParts(this.volume, this.names.needType(path, 'file')));
   }
 }
 

@@ -8,12 +8,13 @@ import { RockberryError } from '../../errors.js';
 import type { Range } from '../../bytes/ranges.js';
 import type { Finding } from '../../report.js';
 import type { BlockDevice } from '../../device/device.js';
-import type { Attributes, Content, Entry, FileSystemInfo, FileSystemOptions, OpenFileSystem, Stat, StoredFileSystem, Time } from '../filesystem.js';
+import type { Attributes, Content, Entry, FileSystemInfo, FileSystemOptions, Footprint, OpenFileSystem, Stat, StoredFileSystem, Time } from '../filesystem.js';
 import { allocatedBytes } from './allocated.js';
 import { checkFat } from './check.js';
 import { ATTRIBUTE_READ_ONLY, volumeLabel } from './directory.js';
 import type { FatFsModule } from './fatfs.js';
 import { loadFatFs } from './fatfs.js';
+import { footprintOf, layoutOf } from './footprint.js';
 import { readGeometry } from './geometry.js';
 import type { Located } from './reader.js';
 import { FatReader, isDirectory } from './reader.js';
@@ -131,6 +132,23 @@ class Fat implements StoredFileSystem {
 
   allocated(): Range[] {
     return allocatedBytes(this.#reader.table);
+  }
+
+  layout(): string {
+    return layoutOf(this.#reader.geometry);
+  }
+
+  footprint(path: string): Range[] {
+    return footprintOf(this.#reader, this.#existing(path));
+  }
+
+  footprints(directory: string): Footprint[] {
+    const place = this.#existing(directory);
+    return this.list(directory).map(({ name, type }) => ({ name, type, ranges: footprintOf(this.#reader, this.#reader.child(place, name)!) }));
+  }
+
+  written(path: string): Range[] {
+    return [{ offset: 0, length: this.#file(path).entry!.size }];
   }
 
   #existing(path: string): Located {

@@ -1,0 +1,127 @@
+/**
+ * Where two images differ, byte ranges of the raw image. Chunks that are the same in packed form are the same decoded: they are compared as they are, which
+ * costs no decoding. Everything else is decoded and compared.
+ */
+import { equalBytes } from '../bytes/fields.js';
+import { coalesce, rangeEnd, type Range } from '../bytes/ranges.js';
+import type { DecodedImage } from '../codec/codec.js';
+import { checkBounds, type ReadableDevice } from '../device/device.js';
+import type { Progress } from '../report.js';
+import type { KeptDevice } from './kept.js';
+
+const PIECE = 1 << 20; // bytes
+const SECTOR = 512;
+/** More ranges than this are joined over gaps: a superset is as true, and memory stays bounded. */
+const MAX_RANGES = 100_000;
+const COARSE = 1 << 15; // bytes; doubled each time
+
+/** Sorted ranges that do not touch, asked by binary search. */
+export class RangeSet {
+  readonly ranges: readonly Range[];
+  constructor(ranges: readonly Range[]) {
+    this.ranges = coalesce(ranges);
+  }
+
+  /** The first range that ends behind `offset`. */
+  #after(offset: number): number {
+    let [low, high] = [0, this.ranges.length];
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (rangeEnd(this.ranges[middle]!) > offset) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  }
+
+  touches({ offset, length }: Range): boolean {
+    const next = this.ranges[this.#after(offset)];
+    return length > 0 && next !== undefined && next.offset < offset + length;
+  }
+
+  /** The parts of the ranges inside a window. */
+  within(window: Range): Range[] {
+    const found: Range[] = [];
+    for (let at = this.#after(window.offset); at < this.ranges.length && this.ranges[at]!.offset < rangeEnd(window); at++) {
+      const offset = Math.max(window.offset, this.ranges[at]!.offset);
+      found.push({ offset, length: Math.min(rangeEnd(window), rangeEnd(this.ranges[at]!)) - offset });
+    }
+    return found;
+  }
+}
+
+/** Everything in [0, end) that is in none of the ranges. */
+export function outside(ranges: readonly Range[], end: number): Range[] {
+  const gaps: Range[] = [];
+  let at = 0;
+  for (const range of coalesce(ranges)) {
+    if (range.offset > at) gaps.push({ offset: at, length: Math.min(range.offset, end) - at });
+    at = Math.max(at, rangeEnd(range));
+  }
+  if (at < end) gaps.push({ offset: at, length: end - at });
+  return gaps.filter(({ length }) => length > 0);
+}
+
+function sameBytes(a: ReadableDevice, b: ReadableDevice, atA: number, atB: number, length: number): boolean {
+  for (let done = 0; done < length; done += PIECE) {
+    const count = Math.min(PIECE, length - done);
+    if (!equalBytes(a.read(atA + done, count), b.read(atB + done, count))) return false;
+  }
+  return true;
+}
+
+/** Plain ranges whose packed bytes are the same in both files. */
+export function sharedChunks(a: DecodedImage, b: DecodedImage): Range[] {
+  if (a.format !== b.format) return [];
+  const known = new Map(a.chunks.map((chunk) => [chunk.plain.offset, chunk]));
+  return b.chunks.filter(({ packed, plain }) => {
+    const other = known.get(plain.offset);
+    return other !== undefined && other.plain.length === plain.length && other.packed.length === packed.length
+      && sameBytes(a.file, b.file, other.packed.offset, packed.offset, packed.length);
+  }).map(({ plain }) => plain);
+}
+
+function differingSectors(a: Uint8Array, b: Uint8Array, offset: number, into: Range[]): void {
+  if (equalBytes(a, b)) return;
+  for (let page = 0; page < a.length; page += 4096) {
+    if (equalBytes(a.subarray(page, page + 4096), b.subarray(page, page + 4096))) continue;
+    for (let at = page; at < Math.min(page + 4096, a.length); at += SECTOR) {
+      const sector = a.subarray(at, at + SECTOR);
+      if (!equalBytes(sector, b.subarray(at, at + SECTOR))) into.push({ offset: offset + at, length: sector.length });
+    }
+  }
+}
+
+/** Where the devices differ, by sectors, as far as both reach; ranges known to be equal are not read. */
+export async function differingRanges(a: KeptDevice, b: KeptDevice, equal: readonly Range[], progress: Progress): Promise<RangeSet> {
+  const size = Math.min(a.size, b.size);
+  let found: Range[] = [];
+  let gap = COARSE;
+  for (const range of outside(equal, size)) {
+    for (let at = range.offset; at < rangeEnd(range); at += PIECE) {
+      const piece = { offset: at, length: Math.min(PIECE, rangeEnd(range) - at) };
+      await Promise.all([a.prepare(piece), b.prepare(piece)]);
+      differingSectors(a.read(at, piece.length), b.read(at, piece.length), at, found);
+      if (found.length > MAX_RANGES) found = coalesce(found, gap *= 2);
+      progress.advance(rangeEnd(piece), size);
+    }
+  }
+  return new RangeSet(found);
+}
+
+/** `own`, read from `other` wherever the two are the same. */
+export function borrowing(own: ReadableDevice, other: ReadableDevice, different: RangeSet): ReadableDevice {
+  return {
+    size: own.size,
+    read(offset, length) {
+      checkBounds(own.size, offset, length, 'image');
+      const window = { offset, length };
+      if (offset + length > other.size) return own.read(offset, length);
+      const mine = different.within(window);
+      if (mine.length === 0) return other.read(offset, length);
+      const result = Buffer.from(other.read(offset, length));
+      for (const part of mine) result.set(own.read(part.offset, part.length), part.offset - offset);
+      return result;
+    },
+    close: () => undefined,
+  };
+}
