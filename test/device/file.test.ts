@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { needs } from '../support/oracle.js';
 import { openFileDevice } from '../../src/device/file.js';
 import { RockberryError } from '../../src/errors.js';
 
@@ -44,7 +45,7 @@ describe('file device', () => {
     expect(failure(() => openFileDevice(path))).toMatchObject({ code: 'io', message: `cannot open ${path}: permission denied` });
   });
 
-  test('a fifo is refused without waiting for a writer', () => {
+  needs('mkfifo')('a fifo is refused without waiting for a writer', () => {
     const path = join(directory, 'fifo');
     execFileSync('mkfifo', [path]);
     expect(failure(() => openFileDevice(path))).toMatchObject({ code: 'io', message: `expected a file or a block device, found neither: ${path}` });

@@ -5,7 +5,7 @@ import { afterAll, expect, test } from 'vitest';
 import { RockberryError } from '../../src/errors.js';
 import type { Tree } from '../../src/fs/filesystem.js';
 import { filesStep } from '../../src/steps/files.js';
-import { output } from '../support/oracle.js';
+import { needs, output } from '../support/oracle.js';
 import { memoryTree, textOf, touched } from '../support/memory-tree.js';
 
 const PASSWD = 'root:x:0:0:root:/root:/bin/bash\nrocky:x:1000:1001::/home/rocky:/bin/bash\n';
@@ -91,7 +91,7 @@ test.each<[string, Options[0], string, RegExp]>([
   expect(() => filesStep.apply(image(), [options], context)).toThrow(expect.objectContaining({ code, message: expect.stringMatching(message) }));
 });
 
-test('a fifo in the source is refused before anything is written', () => {
+needs('mkfifo')('a fifo in the source is refused before anything is written', () => {
   mkdirSync(join(host, 'bad'), { recursive: true });
   writeFileSync(join(host, 'bad/a'), 'a');
   output('mkfifo', [join(host, 'bad/z')]);

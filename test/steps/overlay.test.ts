@@ -2,11 +2,13 @@ import { createHash } from 'node:crypto';
 import { chmodSync, linkSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, expect } from 'vitest';
 import type { Tree } from '../../src/fs/filesystem.js';
 import { overlayStep } from '../../src/steps/overlay.js';
 import { memoryTree, textOf, touched } from '../support/memory-tree.js';
 import { needs, output } from '../support/oracle.js';
+
+const test = needs('tar', 'gzip', 'xz', 'zstd');
 
 const host = mkdtempSync(join(tmpdir(), 'rockberry-overlay-'));
 afterAll(() => rmSync(host, { recursive: true, force: true }));

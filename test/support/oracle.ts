@@ -11,11 +11,15 @@ export function hasProgram(name: string): boolean {
   return !execaSync('sh', ['-c', 'command -v "$1"', 'sh', name], { env: oracleEnvironment, reject: false }).failed;
 }
 
+const told = new Set<string>();
+
 /** A `test` that needs other people's programs: `needs('e2fsck', 'debugfs')('name', fn)`. */
 export function needs(...programs: string[]): typeof test {
   const missing = programs.filter((name) => !hasProgram(name));
   if (missing.length === 0 || process.env.CI) return test; // in CI a missing oracle fails in the test itself
-  process.stderr.write(`skipped: ${missing.join(', ')} not installed\n`);
+  const reason = `skipped: ${missing.join(', ')} not installed\n`;
+  if (!told.has(reason)) process.stderr.write(reason);
+  told.add(reason);
   return test.skip as unknown as typeof test;
 }
 
