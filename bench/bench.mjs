@@ -23,7 +23,7 @@ const outXz = join(WORK, 'out.img.xz');
 const clean = () => [out, outXz].forEach((path) => rmSync(path, { force: true }));
 const rockberry = (...args) => ({ command: process.execPath, args: [PROGRAM, ...args], before: clean });
 
-if (!existsSync(dense)) await once('sh', ['-c', 'xz -dc "$1" > "$2"', 'sh', SAMPLE, dense]);
+if (!existsSync(dense)) await once('sh', ['-c', 'xz -dc --no-sparse "$1" > "$2"', 'sh', SAMPLE, dense]);
 if (!existsSync(sparse)) await once('cp', ['--sparse=always', dense, sparse]);
 
 const rows = [];
