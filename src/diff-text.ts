@@ -36,7 +36,7 @@ function escaped(text: string): string {
 }
 
 function unseen({ identical, differingBytes }: ImageDiff): string[] {
-  if (identical) return ['byte for byte, decoded'];
+  if (identical) return ['the raw images are the same, byte for byte'];
   return [`${humanBytes(differingBytes)} differ without a change of a file: times, journals, free space`];
 }
 

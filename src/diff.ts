@@ -10,7 +10,8 @@ import { keepDecoded, type KeptDevice } from './diff/kept.js';
 import {
   compareOutside, comparePartitions, compareTables, pairFilesystems, rangeOf, type Pair, type PartitionChange, type RawChange, type TableChange,
 } from './diff/partitions.js';
-import { borrowing, differingRanges, RangeSet, sharedChunks } from './diff/ranges.js';
+import { borrowing, differingRanges, RangeSet } from './diff/ranges.js';
+import { sharedChunks } from './diff/shared.js';
 import { Walk, type FileChange, type WalkOptions } from './diff/walk.js';
 
 export interface DiffOptions {
@@ -83,7 +84,7 @@ export async function diffImages(a: string, b: string, options: DiffOptions = {}
 
 async function compare(a: Side, b: Side, options: DiffOptions, progress: Progress): Promise<ImageDiff> {
   progress.phase('comparing');
-  const different = await differingRanges(a.kept, b.kept, sharedChunks(a.image.decoded, b.image.decoded), progress);
+  const different = await differingRanges(a.kept, b.kept, sharedChunks(a.image, b.image), progress);
   share(a, b, different);
   const table = compareTables(a.image, b.image);
   const partitions = comparePartitions(a.image, b.image);

@@ -17,7 +17,9 @@ const HOST_FULL = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 export interface KeptDevice extends ReadableDevice {
   /** Reads cost no decoding: the image is raw, or the codec has decoded it to a file. */
   readonly direct: boolean;
-  /** Decodes on other threads what is about to be read, unless it is kept already. */
+  /** As read, without keeping what must be decoded for it: for those who read everything once. */
+  peek(offset: number, length: number): Uint8Array;
+  /** Decodes on other threads what is about to be read. */
   prepare(range: Range): Promise<void>;
 }
 
@@ -25,7 +27,8 @@ export interface KeptDevice extends ReadableDevice {
 export function keepDecoded(decoded: DecodedImage, path: string): KeptDevice {
   const { device, chunks } = decoded;
   const direct = chunks.length === 0 || decoded.format === 'gzip' || chunks.some(({ plain }) => plain.length > CHUNK_LIMIT);
-  if (direct) return { size: device.size, direct, read: (offset, length) => device.read(offset, length), prepare: () => Promise.resolve(), close: () => undefined };
+  const peek = (offset: number, length: number): Uint8Array => device.read(offset, length);
+  if (direct) return { size: device.size, direct, read: peek, peek, prepare: decoded.prefetch, close: () => undefined };
   const fd = openUnlinked();
   ftruncateSync(fd, device.size);
   const file = fileDevice(fd, device.size, `the temporary copy of ${path}`);
@@ -60,12 +63,11 @@ export function keepDecoded(decoded: DecodedImage, path: string): KeptDevice {
   }
 
   return {
-    size: device.size, direct,
+    size: device.size, direct, peek, prepare: decoded.prefetch,
     read(offset, length) {
       missing({ offset, length }).forEach(tryKeep);
       return missing({ offset, length }).length === 0 ? file.read(offset, length) : device.read(offset, length);
     },
-    prepare: async (range) => (missing(range).length > 0 ? decoded.prefetch(range) : undefined),
     close: () => {
       kept.clear();
       closeSync(fd);

@@ -1,10 +1,6 @@
-/**
- * Where two images differ, byte ranges of the raw image. Chunks that are the same in packed form are the same decoded: they are compared as they are, which
- * costs no decoding. Everything else is decoded and compared.
- */
+/** Where two images differ: byte ranges of the raw image, found by comparing everything that is not known to be equal (see shared.ts). */
 import { equalBytes } from '../bytes/fields.js';
 import { coalesce, rangeEnd, type Range } from '../bytes/ranges.js';
-import type { DecodedImage } from '../codec/codec.js';
 import { checkBounds, type ReadableDevice } from '../device/device.js';
 import type { Progress } from '../report.js';
 import type { KeptDevice } from './kept.js';
@@ -41,7 +37,7 @@ export class RangeSet {
   /** The parts of the ranges inside a window. */
   within(window: Range): Range[] {
     const found: Range[] = [];
-    for (let at = this.#after(window.offset); at < this.ranges.length && this.ranges[at]!.offset < rangeEnd(window); at++) {
+    for (let at = this.#after(window.offset); window.length > 0 && at < this.ranges.length && this.ranges[at]!.offset < rangeEnd(window); at++) {
       const offset = Math.max(window.offset, this.ranges[at]!.offset);
       found.push({ offset, length: Math.min(rangeEnd(window), rangeEnd(this.ranges[at]!)) - offset });
     }
@@ -59,25 +55,6 @@ export function outside(ranges: readonly Range[], end: number): Range[] {
   }
   if (at < end) gaps.push({ offset: at, length: end - at });
   return gaps.filter(({ length }) => length > 0);
-}
-
-function sameBytes(a: ReadableDevice, b: ReadableDevice, atA: number, atB: number, length: number): boolean {
-  for (let done = 0; done < length; done += PIECE) {
-    const count = Math.min(PIECE, length - done);
-    if (!equalBytes(a.read(atA + done, count), b.read(atB + done, count))) return false;
-  }
-  return true;
-}
-
-/** Plain ranges whose packed bytes are the same in both files. */
-export function sharedChunks(a: DecodedImage, b: DecodedImage): Range[] {
-  if (a.format !== b.format) return [];
-  const known = new Map(a.chunks.map((chunk) => [chunk.plain.offset, chunk]));
-  return b.chunks.filter(({ packed, plain }) => {
-    const other = known.get(plain.offset);
-    return other !== undefined && other.plain.length === plain.length && other.packed.length === packed.length
-      && sameBytes(a.file, b.file, other.packed.offset, packed.offset, packed.length);
-  }).map(({ plain }) => plain);
 }
 
 function differingSectors(a: Uint8Array, b: Uint8Array, offset: number, into: Range[]): void {
@@ -100,7 +77,7 @@ export async function differingRanges(a: KeptDevice, b: KeptDevice, equal: reado
     for (let at = range.offset; at < rangeEnd(range); at += PIECE) {
       const piece = { offset: at, length: Math.min(PIECE, rangeEnd(range) - at) };
       await Promise.all([a.prepare(piece), b.prepare(piece)]);
-      differingSectors(a.read(at, piece.length), b.read(at, piece.length), at, found);
+      differingSectors(a.peek(at, piece.length), b.peek(at, piece.length), at, found);
       if (found.length > MAX_RANGES) found = coalesce(found, gap *= 2);
       progress.advance(rangeEnd(piece), size);
     }

@@ -142,8 +142,8 @@ describe('changed by debugfs and mtools', () => {
     const { stdout } = await rockberry(['diff', base, other]);
     const lines = stdout.split('\n').filter((line) => !line.includes(folder));
     expect(lines.filter((line) => line.length > 80)).toEqual([]);
-    expect(stdout).toMatch(/M \/etc\/hosts +content \+3 -3|M \/etc\/hosts +content/);
-    expect(stdout).toMatch(/9 files changed, 4 files added, 1 file removed/);
+    expect(stdout).toMatch(/M \/etc\/hosts +content \+2 -2\n/);
+    expect(stdout).toMatch(/10 files changed, 4 files added, 1 file removed/);
     expect(stdout).toMatch(/changed \/srv\/deep\/file8\n {2}mode 0644 -> 0600\n/);
   });
 });
@@ -174,7 +174,6 @@ describe('beside the files', () => {
     const { stdout } = await rockberry(['diff', first, second]);
     expect(stdout).toContain('M /srv/x\\x1b]0;y\\x07');
     expect(stdout).toContain('-a\\x1b[31mred');
-    // eslint-disable-next-line no-control-regex
     expect(stdout).not.toMatch(/[\x00-\x08\x0b-\x1f\x7f]/);
   });
 });
@@ -182,10 +181,20 @@ describe('beside the files', () => {
 describe('images that cannot be read', () => {
   test('a truncated file, a missing one', async () => {
     run('xz', ['-k', '-f', '-0', base]);
-    writeFileSync(join(folder, 'cut.xz'), readFileSync(`${base}.xz`).subarray(0, 20_000));
+    const whole = readFileSync(`${base}.xz`);
+    writeFileSync(join(folder, 'cut.xz'), whole.subarray(0, whole.length / 2));
     expect(await rockberry(['diff', base, join(folder, 'cut.xz')])).toMatchObject({ status: 3, stderr: expect.stringMatching(/^rockberry: /m) });
     expect(await rockberry(['diff', base, join(folder, 'none.img')])).toMatchObject({ status: 5 });
     expect(await rockberry(['diff', base])).toMatchObject({ status: 2 });
+  });
+
+  test('a directory that lies in itself', async () => {
+    const other = copyOf(base, 'loop.img');
+    editRoot(other, 'link /srv/deep /srv/deep/deeper/loop');
+    for (const [a, b] of [[base, other], [other, base], [other, copyOf(other, 'loop2.img')]] as const) {
+      if (a === other && b !== base) editRoot(b, 'sif /srv/deep mode 040700', 'sif /srv/deep/deeper mode 040700');
+      expect(await rockberry(['diff', a, b])).toMatchObject({ status: 3, stderr: expect.stringMatching(/expected every directory in one place, found \/srv\/deep/) });
+    }
   });
 
   test('a damaged inode, superblock or FAT', async () => {
@@ -197,7 +206,7 @@ describe('images that cannot be read', () => {
     const place = /located at block (\d+), offset 0x([0-9a-f]+)/.exec(output('debugfs', ['-R', 'imap /etc/hosts', `${base}?offset=${ROOT_PART.start}`]).toString())!;
     const inode = ROOT_PART.start + Number(place[1]) * 1024 + parseInt(place[2]!, 16);
     expect(await rockberry(['diff', base, damage('inode.img', inode + 40)])).toMatchObject({ status: 3, stderr: expect.stringMatching(/ext4 inode \d+: expected checksum/) });
-    expect(await rockberry(['diff', base, damage('super.img', ROOT_PART.start + 1024 + 24)])).toMatchObject({ status: 3, stderr: expect.stringMatching(/partition 2: ext4/) });
+    expect(await rockberry(['diff', base, damage('super.img', ROOT_PART.start + 1024 + 24)])).toMatchObject({ status: 3, stderr: expect.stringMatching(/partition 2: expected blocks of/) });
     expect(await rockberry(['diff', base, damage('fat.img', FAT.start + 11)])).toMatchObject({ status: 3, stderr: expect.stringMatching(/partition 1: FAT/) });
   });
 });
