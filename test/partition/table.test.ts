@@ -87,6 +87,19 @@ describe('tables that others made', () => {
     expect(ours.diskId.toUpperCase()).toBe(theirs.partitiontable.id);
   });
 
+  needs('sfdisk').each([['MBR', MBR_CASES[1]![2]], ['GPT', 'label: gpt\nsize=20MiB\nsize=20MiB\n']])('structures are what sfdisk writes to an empty disk, %s', (name, script) => {
+    const path = blank(`structures-${name}.img`, 200 * MIB);
+    output('sfdisk', [path], script);
+    const data = readFileSync(path);
+    const zeros = Buffer.alloc(512);
+    const written = Array.from({ length: data.length / 512 }, (_, sector) => sector).filter((sector) => !data.subarray(sector * 512, (sector + 1) * 512).equals(zeros));
+    const device = fileDevice(path, data.length);
+    const ours = new Set(readPartitionTable(device).structures.flatMap(({ offset, length }) => Array.from({ length: length / 512 }, (_, index) => offset / 512 + index)));
+    device.close();
+    expect(written.filter((sector) => !ours.has(sector))).toEqual([]);
+    expect(ours.size).toBe(name === 'MBR' ? written.length : 1 + 2 * 33); // of a GPT's array, unused entries are zeros
+  });
+
   needs('sgdisk')('kiwi: a GPT turned into an MBR, with the disk id kept', () => {
     const path = blank('kiwi.img', 64 * MIB);
     output('sgdisk', ['-n', '1:2048:+20M', '-t', '1:EF00', '-n', '2:0:+8M', '-t', '2:8200', '-n', '3:0:0', path]);
