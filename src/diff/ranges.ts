@@ -7,6 +7,8 @@ import type { KeptDevice } from './kept.js';
 
 const PIECE = 1 << 20; // bytes
 const SECTOR = 512;
+/** Below that, decoding ahead decodes more than is needed: it takes whole chunks that come next, and those are equal. */
+const WORTH_AHEAD = 256 * 2 ** 20; // bytes
 /** More ranges than this are joined over gaps: a superset is as true, and memory stays bounded. */
 const MAX_RANGES = 100_000;
 const COARSE = 1 << 15; // bytes; doubled each time
@@ -73,10 +75,12 @@ export async function differingRanges(a: KeptDevice, b: KeptDevice, equal: reado
   const size = Math.min(a.size, b.size);
   let found: Range[] = [];
   let gap = COARSE;
-  for (const range of outside(equal, size)) {
+  const open = outside(equal, size);
+  const isMuch = open.reduce((sum, { length }) => sum + length, 0) > WORTH_AHEAD;
+  for (const range of open) {
     for (let at = range.offset; at < rangeEnd(range); at += PIECE) {
       const piece = { offset: at, length: Math.min(PIECE, rangeEnd(range) - at) };
-      await Promise.all([a.prepare(piece), b.prepare(piece)]);
+      if (isMuch) await Promise.all([a.prepare(piece), b.prepare(piece)]);
       differingSectors(a.peek(at, piece.length), b.peek(at, piece.length), at, found);
       if (found.length > MAX_RANGES) found = coalesce(found, gap *= 2);
       progress.advance(rangeEnd(piece), size);
