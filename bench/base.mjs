@@ -17,8 +17,9 @@ const IMAGES = join(import.meta.dirname, '../images');
 /** Of programs in the root filesystem: issue 3's "at least 1.2 GiB". */
 export const FULL_MIB = 1229;
 
-// Programs and libraries first; what only a developer's machine has is left out.
-const SOURCES = ['/usr/bin', '/usr/sbin', '/usr/libexec', '/usr/lib64', '/usr/lib/x86_64-linux-gnu', '/usr/lib/aarch64-linux-gnu', '/usr/share', '/usr/lib', '/usr/local'];
+// What only a developer's machine has is left out.
+const PROGRAMS = ['/usr/bin', '/usr/sbin', '/usr/libexec', '/usr/lib64', '/usr/lib/x86_64-linux-gnu', '/usr/lib/aarch64-linux-gnu', '/usr/lib', '/usr/local'];
+const DATA = ['/usr/share']; // a sixth more, in many small files
 const NOT_DIRECTORIES = new Set(['__pycache__', '.cache', 'node_modules', 'include', 'debug', 'src', 'google-cloud-sdk', 'jvm', 'gcc']);
 const NOT_FILES = /\.(a|o|la|pyc|pyo|debug)$/;
 
@@ -34,13 +35,13 @@ function* walk(directory, seen) {
   }
 }
 
-/** This host's programs, in a fixed order. */
-function programs() {
+/** This host's files below `sources`, in a fixed order. */
+function files(sources) {
   const seen = new Set();
-  return SOURCES.filter((source) => existsSync(source)).flatMap((source) => [...walk(source, seen)]);
+  return sources.filter((source) => existsSync(source)).flatMap((source) => [...walk(source, seen)]);
 }
 
-/** Copies programs below `stage` until they are `bytes`; a program that this user may not read is left out. */
+/** Copies files below `stage` until they are `bytes`; one that this user may not read is left out. */
 function fill(stage, all, bytes) {
   let copied = 0;
   for (const { path, target, size } of all) {
@@ -55,17 +56,17 @@ function fill(stage, all, bytes) {
       if (error.code !== 'EACCES') throw error;
     }
   }
-  if (copied < bytes) throw new Error(`expected ${bytes / MIB} MiB of programs below /usr, found ${Math.floor(copied / MIB)}: ROCKBERRY_BENCH_MIB makes a smaller base`);
+  if (copied < bytes) throw new Error(`expected ${bytes / MIB} MiB of files below /usr, found ${Math.floor(copied / MIB)}: ROCKBERRY_BENCH_MIB makes a smaller base`);
 }
 
 /** Hands out bytes of programs, from the end of the list: other ones than those in the root filesystem. */
 function supply(all) {
-  const files = all.filter(({ target, size }) => target === undefined && size > 65536).reverse();
+  const left = all.filter(({ target, size }) => target === undefined && size > 65536).reverse();
   let rest = Buffer.alloc(0);
   return (length) => {
     const parts = [];
     for (let found = 0; found < length;) {
-      if (rest.length === 0) rest = readFileSync(files.shift().path);
+      if (rest.length === 0) rest = readFileSync(left.shift().path);
       const part = rest.subarray(0, length - found);
       rest = rest.subarray(part.length);
       parts.push(part);
@@ -76,7 +77,7 @@ function supply(all) {
 }
 
 /** The firmware's files in about the sizes of the real ones (facts of the Rocky image), times `scale`: they are placeholders in the sample. */
-function bootFiles(files, all, scale) {
+function bootFiles(placeholders, all, scale) {
   const take = supply(all);
   const bytes = (mib) => take(Math.round(mib * scale * MIB));
   const sized = (name, content) => {
@@ -84,15 +85,16 @@ function bootFiles(files, all, scale) {
     if (name.startsWith('kernel') && name.endsWith('.img')) return Buffer.concat([content, bytes(22)]);
     return name.startsWith('initramfs') ? gzipSync(bytes(80)) : content;
   };
-  return Object.fromEntries(Object.entries(files).map(([name, content]) => [name, sized(name, content)]));
+  return Object.fromEntries(Object.entries(placeholders).map(([name, content]) => [name, sized(name, content)]));
 }
 
 function makeRaw(disk, mib, scratch) {
   const family = FAMILIES['rocky9-pi-sample']();
   const { start, ...root } = family.root;
-  const all = programs();
+  const all = files(PROGRAMS);
   const stage = join(scratch, 'stage');
   fill(join(stage, 'programs'), all, mib * MIB);
+  fill(join(stage, 'programs'), files(DATA), (mib * MIB) / 6);
   const handle = openSync(disk, 'w');
   ftruncateSync(handle, family.sectors * 512);
   closeSync(handle);

@@ -51,4 +51,4 @@ for (const [what, result] of [['sample .img.xz → .img.xz', toXz], ['inspect sa
 
 console.table(rows);
 clean();
-console.log('What a build of a full-sized .img.xz costs against cp and against decode, edit, encode: npm run bench:splice (an hour the first time).');
+console.log('What a build of a full-sized .img.xz costs against cp and against decode, edit, encode: npm run bench:splice (half an hour and more).');
