@@ -1,10 +1,19 @@
-/** The main job: profiles → base image → steps on an overlay → encode → reopen as a stranger → verify → rename. The base is only ever read. */
+/** The main job: profiles → base image → steps on an overlay → splice or encode → reopen as a stranger → verify → rename. The base is only ever read. */
+import { rmSync } from 'node:fs';
+import { ENDINGS, blockMap, changedFiles, checkBeside, fromScan, stageBeside, tool } from './beside.js';
+import { chunkStarts, openBase, scanBase, type Base } from './base.js';
 import type { Range } from './bytes/ranges.js';
-import { formatOfName, type DecodedImage, type ImageFormat } from './codec/codec.js';
-import { encodeImage } from './codec/encode.js';
-import { canSplice, spliceImage } from './codec/splice.js';
-import { openImageFile, requireRoles, type Image } from './image/image.js';
+import type { Cache, ScanRecord } from './cache/cache.js';
+import { formatOfName, type ImageFormat } from './codec/codec.js';
+import { encodeImage, encodedBlockSize, type EncodeOptions } from './codec/encode.js';
+import { spliceImage, verifySplice } from './codec/splice.js';
+import { RockberryError } from './errors.js';
+import { openImageFile, openUnchanged, requireRoles, type Image } from './image/image.js';
+import { mappedRanges } from './image/mapped.js';
 import { checkOutput, stageOutput, type Staged } from './output/atomic.js';
+import { planRanges } from './output/bmap.js';
+import { hashFile, rangeHasher } from './output/hashes.js';
+import type { ManifestInput } from './output/manifest.js';
 import { loadProfiles, type LoadedProfiles } from './profile.js';
 import { hasErrors, silentProgress, type FileAction, type Finding, type Progress } from './report.js';
 import { verifyResult, type Check } from './verify/result.js';
@@ -19,6 +28,10 @@ export interface BuildOptions {
   readonly force?: boolean;
   /** Applies the steps to the overlay and reports; writes nothing. */
   readonly dryRun?: boolean;
+  /** No block map, check sum and manifest beside the image. */
+  readonly imageOnly?: boolean;
+  readonly encode?: Pick<EncodeOptions, 'blockSize' | 'preset'>;
+  readonly cache?: Cache;
   readonly progress?: Progress;
 }
 
@@ -41,27 +54,53 @@ export interface BuildResult {
   readonly checks: readonly { readonly name: string; readonly findings: number }[];
 }
 
+/** What a build works with from its beginning to its end. */
+interface Job {
+  readonly options: BuildOptions;
+  readonly progress: Progress;
+  readonly profiles: LoadedProfiles;
+  readonly base: Base;
+  readonly image: Image;
+  readonly encode: EncodeOptions;
+}
+
+interface Target {
+  readonly output: string;
+  readonly format: ImageFormat;
+  readonly force: boolean;
+  /** What the base's scan found; for a base that is copied in parts. */
+  readonly scan: ScanRecord | undefined;
+  readonly changed: readonly Range[];
+}
+
 export async function build(options: BuildOptions): Promise<BuildResult> {
   const progress = options.progress ?? silentProgress;
   const format = options.output === undefined ? undefined : formatOfName(options.output);
   const profiles = loadProfiles(options.profiles, { set: options.set ?? [], varsFiles: options.varsFiles ?? [] });
-  if (options.output !== undefined && !options.dryRun) checkOutput(options.output, options.force ?? false, [options.image]);
+  if (options.output !== undefined && !options.dryRun) checkOutputs(options.output, options);
   progress.phase(`opening ${options.image}`);
-  const image = await openImageFile(options.image, { progress });
+  const base = await openBase(options.image, { format: options.dryRun ? undefined : format, cache: options.cache, encode: options.encode ?? {}, progress });
   try {
-    requireRoles(image);
-    await applySteps(image, profiles, progress);
-    const changed = image.overlay.changes();
-    const done = { image, profiles, changed, files: image.tree().actions() };
-    if (options.dryRun || options.output === undefined || format === undefined) return summary(done, undefined, []);
-    return await write(done, options.output, format, options.force ?? false, progress);
+    const job: Job = { options, progress, profiles, base, image: base.image, encode: options.encode ?? {} };
+    requireRoles(base.image);
+    // Before the steps: chunks that are copied are not decoded on the way, and damage in the base must never reach an output.
+    const scan = base.splice ? await scanBase(base, options.cache, progress) : undefined;
+    await applySteps(job);
+    const changed = base.image.overlay.changes();
+    if (options.dryRun || options.output === undefined || format === undefined) return summary(job, changed, undefined, []);
+    return await write(job, { output: options.output, format, force: options.force ?? false, scan, changed });
   } finally {
     progress.finish();
-    image.close();
+    base.close();
   }
 }
 
-async function applySteps(image: Image, profiles: LoadedProfiles, progress: Progress): Promise<void> {
+function checkOutputs(output: string, { force, image, imageOnly }: BuildOptions): void {
+  checkOutput(output, force ?? false, [image]);
+  if (!imageOnly) checkBeside(output, force ?? false);
+}
+
+async function applySteps({ image, profiles, progress }: Job): Promise<void> {
   const tree = image.tree();
   for (const step of profiles.steps) {
     progress.phase(step.title);
@@ -70,66 +109,108 @@ async function applySteps(image: Image, profiles: LoadedProfiles, progress: Prog
   tree.flush();
 }
 
-interface Applied {
-  readonly image: Image;
-  readonly profiles: LoadedProfiles;
-  readonly changed: readonly Range[];
-  readonly files: readonly FileAction[];
-}
-
-async function write(applied: Applied, output: string, format: ImageFormat, force: boolean, progress: Progress): Promise<BuildResult> {
-  const { image, profiles } = applied;
-  const { decoded, overlay, path } = image;
-  const splice = format === decoded.format && canSplice(decoded);
-  if (splice) await scanBase(decoded, path, progress);
-  const pieces = splice ? spliceImage(decoded, path, overlay, { progress }) : encodeImage(overlay, format, { progress, prefetch: decoded.prefetch });
-  progress.phase(`writing ${output}`);
-  const staged = await stageOutput(output, pieces, { force, sparse: format === 'raw' });
+async function write(job: Job, target: Target): Promise<BuildResult> {
+  const { base, image, progress } = job;
+  const ranges = planRanges(mappedRanges(image), base.splice ? chunkStarts(image.decoded) : blockStarts(image.overlay.size, target.format, job.encode));
+  const hasher = rangeHasher(base.splice ? [] : ranges);
+  progress.phase(`writing ${target.output}`);
+  const staged = await stageOutput(target.output, encoded(job, target.format, hasher.feed), { force: target.force, sparse: target.format === 'raw' });
+  const all = [staged];
   try {
-    progress.phase(`checking ${output}`);
-    const checks = await verifyStaged(staged, applied, profiles);
+    progress.phase(`checking ${target.output}`);
+    const known = target.scan ? fromScan(target.scan) : hasher.results();
+    const changedForMap = base.splice ? target.changed : []; // the hasher saw the overlay itself
+    const { checks, files } = await verifyStaged(job, target, staged);
+    const done = { output: target.output, sha256: staged.sha256, bytes: staged.bytes };
     if (checks.some(({ findings }) => hasErrors(findings))) {
       staged.discard();
-      return summary(applied, undefined, checks);
+      return summary(job, target.changed, undefined, checks);
     }
-    staged.commit();
-    return summary(applied, { output, sha256: staged.sha256, bytes: staged.bytes }, checks);
+    if (!job.options.imageOnly) all.push(...await stageBeside(target.output, staged.sha256, blockMap(image.overlay, ranges, changedForMap, known), await manifest(job, target, staged, files, checks)));
+    publish(target.output, all);
+    return summary(job, target.changed, done, checks);
   } catch (error) {
-    staged.discard();
+    all.forEach((file) => file.discard());
     throw error;
   }
 }
 
-/** Copied chunks are not decoded on the way: whether the base is sound is asked first, so that damage in it never reaches an output. */
-async function scanBase(decoded: DecodedImage, path: string, progress: Progress): Promise<void> {
-  progress.phase(`checking ${path}`);
-  await decoded.scan({ progress });
+/** The image first, then what stands beside it; files beside an older image go before, so that none ever describes another image. */
+function publish(output: string, [image, ...beside]: readonly Staged[]): void {
+  if (beside.length > 0) for (const ending of Object.values(ENDINGS)) rmSync(output + ending, { force: true });
+  image!.commit();
+  beside.forEach((file) => file.commit());
 }
 
-async function verifyStaged(staged: Staged, { image }: Applied, profiles: LoadedProfiles): Promise<Check[]> {
-  const reopened = await openImageFile(staged.path);
+function encoded({ base, image, encode, progress }: Job, format: ImageFormat, visit: (offset: number, plain: Uint8Array) => void): AsyncIterable<Uint8Array> {
+  const { decoded, overlay } = image;
+  if (base.splice) return spliceImage(decoded, base.path, overlay, { ...encode, progress });
+  return encodeImage(overlay, format, { ...encode, progress, prefetch: decoded.prefetch, visit });
+}
+
+function blockStarts(size: number, format: ImageFormat, encode: EncodeOptions): number[] {
+  const blockSize = encodedBlockSize(format, encode);
+  return Array.from({ length: Math.ceil(size / blockSize) }, (_, at) => at * blockSize);
+}
+
+/** Opens what was written as a stranger would: is every byte on the disk what was meant, and is the image what the profiles ask for? */
+async function verifyStaged(job: Job, target: Target, staged: Staged): Promise<{ checks: Check[]; files: ManifestInput['files'] }> {
+  const { base, image, profiles, progress } = job;
+  const reread = base.splice ? undefined : hashFile(staged.path);
+  reread?.catch(() => undefined); // reported where it is awaited
+  const reopened = await openImageFile(staged.path, { progress });
+  const original = await openUnchanged(image);
   try {
-    return await verifyResult(reopened, image.decoded.device, profiles.steps);
+    if (base.splice) verifySplice(image.decoded, base.path, image.overlay, reopened.decoded, staged.path);
+    else compareChanged(image, reopened, target);
+    const checks = await verifyResult(reopened, original.decoded.device, profiles.steps);
+    const files = job.options.imageOnly ? [] : changedFiles(original, reopened, image.tree().actions());
+    if (reread && await reread !== staged.sha256) throw differs(target.output, 'its sha256 is another than that of the bytes that were written');
+    return { checks, files };
   } finally {
     reopened.close();
   }
 }
 
-interface Written {
-  readonly output: string;
-  readonly sha256: string;
-  readonly bytes: number;
+const PIECE = 4 << 20; // bytes
+
+function compareChanged(image: Image, reopened: Image, { changed, output }: Target): void {
+  for (const { offset, length } of changed) {
+    for (let at = offset; at < offset + length; at += PIECE) {
+      const size = Math.min(PIECE, offset + length - at);
+      if (Buffer.compare(reopened.decoded.device.read(at, size), image.overlay.read(at, size)) !== 0) throw differs(output, `byte ${at} and after`);
+    }
+  }
 }
 
-function summary({ image, profiles, changed, files }: Applied, written: Written | undefined, checks: readonly Check[]): BuildResult {
+function differs(output: string, what: string): RockberryError {
+  return new RockberryError('io', `expected ${output} to read back as it was written, found a difference: ${what}`, { hint: 'check the disk and its cable, then build again' });
+}
+
+async function manifest({ options, base, image, profiles }: Job, { output, format, changed }: Target, staged: Staged, files: ManifestInput['files'], checks: readonly Check[]): Promise<ManifestInput> {
   return {
-    image: image.path,
-    output: written?.output ?? null,
-    sha256: written?.sha256 ?? null,
-    bytes: written?.bytes ?? null,
+    tool: tool(),
+    base: { name: options.image, sha256: await base.sha256, bytes: base.fileBytes, format: image.decoded.format },
+    output: { name: output, sha256: staged.sha256, bytes: staged.bytes, format },
+    imageBytes: image.overlay.size,
+    profiles: profiles.digests,
+    variables: profiles.variables,
+    files,
+    changed,
+    findings: checks.flatMap(({ findings }) => findings),
+  };
+}
+
+type Written = Pick<BuildResult, 'output' | 'sha256' | 'bytes'>;
+const NOTHING: Written = { output: null, sha256: null, bytes: null };
+
+function summary({ options, image, profiles }: Job, changed: readonly Range[], written: Written | undefined, checks: readonly Check[]): BuildResult {
+  return {
+    image: options.image,
+    ...(written ?? NOTHING),
     imageBytes: image.overlay.size,
     changed,
-    files,
+    files: image.tree().actions(),
     findings: checks.flatMap(({ findings }) => findings),
     profiles: profiles.names,
     steps: profiles.steps.map(({ title }) => title),

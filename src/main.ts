@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** The program: each verb calls one function. Modules are loaded by the verb that needs them, so that `--version` is quick. */
 import { createRequire } from 'node:module';
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { exitStatus, RockberryError } from './errors.js';
 import type { Terminal } from './terminal.js';
 
@@ -20,7 +20,13 @@ interface BuildFlags extends Common {
   readonly output?: string;
   readonly dryRun?: boolean;
   readonly force?: boolean;
+  readonly imageOnly?: boolean;
+  readonly cache: boolean;
+  readonly blockSize?: number;
+  readonly preset?: number;
 }
+
+type PrepareFlags = Pick<BuildFlags, 'json' | 'debug' | 'output' | 'force' | 'blockSize' | 'preset'>;
 
 type Work<F> = (terminal: Terminal, flags: F, ...args: string[]) => Promise<number>;
 
@@ -44,8 +50,24 @@ function collect(value: string, all: readonly string[]): readonly string[] {
   return [...all, value];
 }
 
+/** "4MiB", "24M", "65536": bytes. Commander turns what is thrown into its usage error. */
+function size(text: string): number {
+  const [, digits, unit = ''] = /^(\d{1,9})(K|M|KiB|MiB)?$/.exec(text) ?? [];
+  if (digits === undefined) throw new InvalidArgumentError('expected a size such as 4MiB or 65536');
+  return Number(digits) * ({ K: 1024, M: 1024 ** 2 }[unit.charAt(0)] ?? 1);
+}
+
+function whole(text: string): number {
+  if (!/^\d{1,2}$/.test(text)) throw new InvalidArgumentError('expected a whole number');
+  return Number(text);
+}
+
+function encoding({ blockSize, preset }: PrepareFlags): { blockSize?: number; preset?: number } {
+  return { ...(blockSize !== undefined && { blockSize }), ...(preset !== undefined && { preset }) };
+}
+
 const buildImage: Work<BuildFlags> = async (terminal, flags, image) => {
-  const [{ build }, { buildText }] = await Promise.all([import('./build.js'), import('./report-text.js')]);
+  const [{ build }, { buildText }, { openCache }] = await Promise.all([import('./build.js'), import('./report-text.js'), import('./cache/cache.js')]);
   const dryRun = flags.dryRun ?? false;
   if (flags.output === undefined && !dryRun) {
     throw new RockberryError('usage', 'expected --output FILE, found none', { hint: 'name the image to write (.img, .img.xz, .img.gz, .img.zst), or use --dry-run' });
@@ -53,10 +75,36 @@ const buildImage: Work<BuildFlags> = async (terminal, flags, image) => {
   if (flags.profile.length === 0) throw new RockberryError('usage', 'expected --profile NAME, found none', { hint: 'see: rockberry profile list' });
   const result = await build({
     image: image!, profiles: flags.profile, set: flags.set, varsFiles: flags.vars, dryRun, force: flags.force ?? false, progress: terminal.progress,
-    ...(flags.output !== undefined && { output: flags.output }),
+    imageOnly: flags.imageOnly ?? false, encode: encoding(flags),
+    ...(flags.output !== undefined && { output: flags.output }), ...(flags.cache && { cache: openCache() }),
   });
   terminal.result(buildText(result, dryRun), result);
   return result.output === null && !dryRun ? FINDINGS : 0;
+};
+
+const prepareImage: Work<PrepareFlags> = async (terminal, flags, image) => {
+  const [{ prepare }, { humanBytes }] = await Promise.all([import('./prepare.js'), import('./terminal.js')]);
+  if (flags.output === undefined) throw new RockberryError('usage', 'expected --output FILE, found none');
+  const result = await prepare({ image: image!, output: flags.output, force: flags.force ?? false, encode: encoding(flags), progress: terminal.progress });
+  terminal.result(`${result.output}: ${humanBytes(result.bytes)} in ${result.blocks} blocks\nsha256 ${result.sha256}`, result);
+  return 0;
+};
+
+const cacheList: Work<Common> = async (terminal) => {
+  const [{ openCache }, { humanBytes, table }] = await Promise.all([import('./cache/cache.js'), import('./terminal.js')]);
+  const cache = openCache();
+  const entries = cache.list();
+  const rows = entries.map(({ base, bytes, prepared, scanned }) => [base.slice(0, 16), humanBytes(bytes), [prepared ? 'in blocks' : '', scanned ? 'checked' : ''].filter(Boolean).join(', ')]);
+  terminal.result([`${cache.directory}: ${entries.length} bases`, ...table(rows)].join('\n'), { directory: cache.directory, entries });
+  return 0;
+};
+
+const cacheClear: Work<Common> = async (terminal) => {
+  const [{ openCache }, { humanBytes }] = await Promise.all([import('./cache/cache.js'), import('./terminal.js')]);
+  const cache = openCache();
+  const bytes = cache.clear();
+  terminal.result(`${cache.directory}: ${humanBytes(bytes)} freed`, { directory: cache.directory, freed: bytes });
+  return 0;
 };
 
 const inspectImage: Work<Common> = async (terminal, _flags, image) => {
@@ -137,7 +185,12 @@ function program(): Command {
   root.command('build').description('customize an image and write it, ready to flash').argument('<image>', 'raw, .xz, .gz or .zst; told by content')
     .option('-p, --profile <name>', 'a shipped profile or a path; repeat for several', collect, []).option('--set <k=v>', 'a variable of the profiles', collect, [])
     .option('--vars <file>', 'variables from a YAML or JSON file', collect, []).option('-o, --output <file>', 'where to write; the ending decides the format')
-    .option('--dry-run', 'print what would change; write nothing').option('--force', 'overwrite the output').action(action(buildImage));
+    .option('--dry-run', 'print what would change; write nothing').option('--force', 'overwrite the output')
+    .option('--image-only', 'no .bmap, .sha256 and .json beside the output').option('--no-cache', 'neither use nor fill the cache')
+    .option('--block-size <size>', 'plain bytes per encoded block, such as 4MiB', size).option('--preset <n>', 'of the encoder', whole).action(action(buildImage));
+  root.command('prepare').description('encode an image in blocks, for quick builds on it').argument('<image>')
+    .option('-o, --output <file>', 'where to write; the ending decides the format').option('--force', 'overwrite the output')
+    .option('--block-size <size>', 'plain bytes per block, such as 4MiB', size).option('--preset <n>', 'of the encoder', whole).action(action(prepareImage));
   root.command('inspect').description('tell what an image holds').argument('<image>').action(action(inspectImage));
   root.command('ls').description('list a directory of the image').argument('<image>').argument('[path]', 'as the running system sees it', '/').action(action(list));
   root.command('cat').description('print a file of the image').argument('<image>').argument('<path>').action(action(cat));
@@ -149,8 +202,11 @@ function program(): Command {
   profile.command('show').description('a profile\'s text, variables and steps').argument('<name>').action(action(profileShow));
   profile.command('lint').description('check a profile').argument('<file>').action(action(profileLint));
   profile.command('schema').description('JSON Schema of profiles, for editors').action(action(profileSchema));
+  const cache = root.command('cache').description('what is remembered about bases');
+  cache.command('list').description('the bases in the cache').action(action(cacheList));
+  cache.command('clear').description('empty the cache').action(action(cacheClear));
   // Settings of the root reach subcommands only when they are copied.
-  const all = [...root.commands, ...profile.commands];
+  const all = [...root.commands, ...profile.commands, ...cache.commands];
   for (const command of all) command.copyInheritedSettings(root).option('--json', 'one JSON document on stdout').option('--debug', 'show stack traces');
   return root;
 }

@@ -2,6 +2,7 @@
  * Profiles: YAML files with an ordered list of steps, variables, and `extends`. Values go into the parsed scalars, never into the text. Whatever is wrong is
  * told with file, line and column.
  */
+import { createHash } from 'node:crypto';
 import { RockberryError } from './errors.js';
 import type { Finding } from './report.js';
 import type { BoundStep } from './profile/bind.js';
@@ -18,6 +19,8 @@ export interface LoadedProfiles {
   readonly steps: readonly BoundStep[];
   /** Names of all profiles that take part, parents first. */
   readonly names: readonly string[];
+  /** Their names, with the SHA-256 of each one's text. */
+  readonly digests: readonly { readonly name: string; readonly sha256: string }[];
   /** Values as they may be shown: a secret one is "***". */
   readonly variables: Values;
   /** Titles of the steps that `when` skips. */
@@ -46,7 +49,7 @@ export function loadProfiles(profiles: readonly string[], values: GivenValues): 
   const problems = bound.flatMap((one) => one.problems);
   if (problems.length > 0) throw asError(problems);
   return {
-    steps: bound.flatMap(({ steps }) => steps), names: files.map(({ form }) => form.name), skipped: bound.flatMap(({ skipped }) => skipped),
+    steps: bound.flatMap(({ steps }) => steps), names: files.map(({ form }) => form.name), digests: files.map(({ form, file }) => ({ name: form.name, sha256: createHash('sha256').update(file.text).digest('hex') })), skipped: bound.flatMap(({ skipped }) => skipped),
     variables: new Map([...variables].map(([name, value]) => [name, declarations.get(name)?.secret && value !== null ? HIDDEN : value])),
   };
 }

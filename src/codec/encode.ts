@@ -9,7 +9,7 @@ import { isZero } from '../bytes/fields.js';
 import type { ReadableDevice } from '../device/device.js';
 import { RockberryError } from '../errors.js';
 import { type Progress, silentProgress } from '../report.js';
-import { CHUNK_LIMIT, type Prefetch } from './chunks.js';
+import { CHUNK_LIMIT, type Prefetch, type Visit } from './chunks.js';
 import type { ImageFormat } from './detect.js';
 import { loadLzma } from './liblzma.js';
 import { loadZstd } from './libzstd.js';
@@ -24,6 +24,8 @@ export interface EncodeOptions {
   /** Blocks encoded at once; default: one per core, at most one per thread of libuv's pool (4, or UV_THREADPOOL_SIZE): more only take memory. */
   readonly jobs?: number;
   readonly progress?: Progress;
+  /** Sees every block before it is encoded; the bytes are valid during the call only. */
+  readonly visit?: Visit;
   /** Of the image the device lies on, if it is compressed: so that it is decoded on other threads too. */
   readonly prefetch?: Prefetch;
 }
@@ -70,6 +72,7 @@ async function* encodeBlocks<T>(device: ReadableDevice, blockSize: number, encod
     const length = Math.min(blockSize, device.size - offset);
     await options.prefetch?.({ offset, length });
     const plain = device.read(offset, length);
+    options.visit?.(offset, plain);
     if (length < blockSize || !isZero(plain)) return encode(plain);
     zeros ??= encode(plain);
     return zeros;
@@ -129,10 +132,15 @@ async function* orEmpty(blocks: AsyncIterable<Uint8Array>, device: ReadableDevic
   else yield* blocks;
 }
 
+/** Plain bytes per block that encodeImage makes of a format. */
+export function encodedBlockSize(format: ImageFormat, options: Pick<EncodeOptions, 'blockSize'> = {}): number {
+  return within('a block size', options.blockSize ?? DEFAULTS[format].blockSize, 4096, CHUNK_LIMIT);
+}
+
 /** The pieces of the image file in order; each is the reader's to keep. Errors are those of the device, `usage` and `missing-program`. */
 export async function* encodeImage(device: ReadableDevice, format: ImageFormat, options: EncodeOptions = {}): AsyncIterable<Uint8Array> {
   const defaults = DEFAULTS[format];
-  const blockSize = within('a block size', options.blockSize ?? defaults.blockSize, 4096, CHUNK_LIMIT);
+  const blockSize = encodedBlockSize(format, options);
   const preset = within(`a preset for ${format}`, options.preset ?? defaults.preset, ...defaults.presets);
   const simply = (encode: EncodeBlock<Uint8Array>): AsyncIterable<Uint8Array> => encodeBlocks(device, blockSize, encode, options);
   if (format === 'raw') yield* simply((plain) => Promise.resolve(plain));

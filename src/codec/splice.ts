@@ -4,7 +4,9 @@
  * in every block header, so that the next splice finds them too. The cost is that of copying the file, plus encoding what changed.
  */
 import { availableParallelism } from 'node:os';
+import { equalBytes } from '../bytes/fields.js';
 import { overlaps, type Range } from '../bytes/ranges.js';
+import { RockberryError } from '../errors.js';
 import type { Overlay, ReadableDevice } from '../device/device.js';
 import { silentProgress } from '../report.js';
 import { CHUNK_LIMIT, type Chunk } from './chunks.js';
@@ -154,4 +156,50 @@ async function xzJoiner(file: ReadableDevice, path: string, options: EncodeOptio
       return [index, encodeStreamFooter(check, index.length)];
     },
   };
+}
+
+/**
+ * Reads a spliced file back: copied chunks must have the base's bytes, encoded ones must decode to the overlay's. `out` is the new file, opened from scratch.
+ * Throws `io` when they do not: the disk did not keep what was written.
+ */
+export function verifySplice(base: DecodedImage, basePath: string, overlay: Overlay, out: DecodedImage, outPath: string): void {
+  const old = packedParts(base, basePath);
+  const copied = new Map(packedParts(out, outPath).map((part) => [part.plain.offset, part]));
+  const changes = overlay.changes();
+  let next = 0;
+  for (const part of old) {
+    while (next < changes.length && changes[next]!.offset + changes[next]!.length <= part.plain.offset) next++;
+    const touched = next < changes.length && overlaps(changes[next]!, part.plain);
+    const twin = copied.get(part.plain.offset);
+    const same = !touched && twin?.plain.length === part.plain.length && equalParts(base.file, part.body, out.file, twin.body);
+    if (!same && !equalParts(overlay, part.plain, out.device, part.plain)) {
+      throw new RockberryError('io', `expected ${outPath} to read back as it was written, found another content in bytes ${part.plain.offset} to ${part.plain.offset + part.plain.length} of the image`, {
+        hint: 'check the disk and its cable, then build again',
+      });
+    }
+  }
+}
+
+/** A chunk, and the bytes of it that a copy keeps: of an xz block all but its header, which a copy may write anew. */
+interface Part {
+  readonly plain: Range;
+  readonly body: Range;
+}
+
+function packedParts(image: DecodedImage, path: string): Part[] {
+  const chunks = image.chunks.filter(({ plain }) => plain.length > 0);
+  if (image.format !== 'xz') return chunks.map(({ plain, packed }) => ({ plain, body: packed }));
+  return chunks.map(({ plain, packed }) => {
+    const { length } = parseBlockHeader(image.file.read(packed.offset, Math.min(1024, packed.length)), path);
+    return { plain, body: { offset: packed.offset + length, length: packed.length - length } };
+  });
+}
+
+function equalParts(a: ReadableDevice, rangeA: Range, b: ReadableDevice, rangeB: Range): boolean {
+  if (rangeA.length !== rangeB.length) return false;
+  for (let at = 0; at < rangeA.length; at += PIECE) {
+    const size = Math.min(PIECE, rangeA.length - at);
+    if (!equalBytes(a.read(rangeA.offset + at, size), b.read(rangeB.offset + at, size))) return false;
+  }
+  return true;
 }

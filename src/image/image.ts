@@ -55,16 +55,25 @@ const FAT_EPOCH = 315_532_800; // 1980-01-01: the earliest time that FAT can sto
 export async function openImageFile(path: string, options: OpenImageOptions = {}): Promise<Image> {
   const decoded = await openImage(path, options);
   try {
-    const overlay = createOverlay(options.device?.(decoded) ?? decoded.device, options.temporaryDirectory ? { temporaryDirectory: options.temporaryDirectory } : {});
-    const table = readPartitionTable(overlay);
-    const time = imageTime(overlay, table);
-    const openFat = await loadFat();
-    const partitions = table.partitions.map((partition) => openPartition(overlay, partition, [openExt4, openFat], time));
-    return assemble({ path, decoded, overlay, table, partitions, time });
+    return await openDecoded(path, decoded, options);
   } catch (error) {
     decoded.close();
     throw error;
   }
+}
+
+/** The same image once more, without what was written to it; it lives as long as the first one, and needs no closing. */
+export function openUnchanged({ path, decoded }: Image): Promise<Image> {
+  return openDecoded(path, decoded, {});
+}
+
+async function openDecoded(path: string, decoded: DecodedImage, options: OpenImageOptions): Promise<Image> {
+  const overlay = createOverlay(options.device?.(decoded) ?? decoded.device, options.temporaryDirectory ? { temporaryDirectory: options.temporaryDirectory } : {});
+  const table = readPartitionTable(overlay);
+  const time = imageTime(overlay, table);
+  const openFat = await loadFat();
+  const partitions = table.partitions.map((partition) => openPartition(overlay, partition, [openExt4, openFat], time));
+  return assemble({ path, decoded, overlay, table, partitions, time });
 }
 
 /** The image must have both roles; otherwise an error that says which is missing and why. */

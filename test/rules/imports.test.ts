@@ -9,7 +9,7 @@ const SRC = join(import.meta.dirname, '../../src');
 const ROOMS: readonly (readonly [room: string, prefix: string])[] = [
   ['words', 'errors.ts'], ['words', 'report.ts'], ['words', 'bytes/'], ['device', 'device/'], ['codec', 'codec/'], ['partition', 'partition/'],
   ['interface', 'fs/filesystem.ts'], ['fs', 'fs/'], ['output', 'output/'], ['image', 'image/'], ['steps', 'steps/'], ['profile', 'profile.ts'], ['profile', 'profile/'],
-  ['verify', 'verify/'], ['verbs', 'build.ts'], ['verbs', 'inspect.ts'], ['verbs', 'browse.ts'], ['verbs', 'diff.ts'], ['verbs', 'diff/'], ['text', 'diff-text.ts'], ['verbs', 'manifest-files.ts'], ['text', 'report-text.ts'], ['terminal', 'terminal.ts'], ['main', 'main.ts'],
+  ['verify', 'verify/'], ['cache', 'cache/'], ['verbs', 'build.ts'], ['verbs', 'base.ts'], ['verbs', 'beside.ts'], ['verbs', 'prepare.ts'], ['verbs', 'inspect.ts'], ['verbs', 'browse.ts'], ['verbs', 'diff.ts'], ['verbs', 'diff/'], ['text', 'diff-text.ts'], ['verbs', 'manifest-files.ts'], ['text', 'report-text.ts'], ['terminal', 'terminal.ts'], ['main', 'main.ts'],
 ];
 
 const MAY: Readonly<Record<string, readonly string[]>> = {
@@ -24,10 +24,11 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   steps: ['words', 'interface'],
   profile: ['words', 'interface', 'steps'],
   verify: ['words', 'device', 'interface', 'image', 'profile', 'steps'],
-  verbs: ['words', 'device', 'interface', 'image', 'profile', 'codec', 'verify', 'output', 'steps'],
+  cache: ['words', 'device', 'output'],
+  verbs: ['words', 'device', 'interface', 'image', 'profile', 'codec', 'verify', 'output', 'steps', 'cache'],
   terminal: ['words'],
   text: ['words', 'terminal', 'verbs'],
-  main: ['words', 'terminal', 'text', 'verbs', 'profile'],
+  main: ['words', 'terminal', 'text', 'verbs', 'profile', 'cache'],
 };
 
 function sources(folder: string): string[] {

@@ -8,6 +8,7 @@ import { afterAll } from 'vitest';
 export const ROOT = join(import.meta.dirname, '../..');
 export const PROGRAM = join(ROOT, 'dist/main.js');
 const NOBODY = 65534;
+const CACHE = join(tmpdir(), `rockberry-test-cache-${process.pid}`); // never the user's own
 
 export interface Outcome { readonly status: number; readonly stdout: string; readonly stderr: string }
 export interface CliOptions { readonly cwd?: string; readonly env?: Record<string, string>; readonly nobody?: boolean; readonly node?: readonly string[] }
@@ -15,7 +16,7 @@ export interface CliOptions { readonly cwd?: string; readonly env?: Record<strin
 export async function rockberry(args: readonly string[], options: CliOptions = {}): Promise<Outcome> {
   const identity = options.nobody && process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
   const result = await execa(process.execPath, [...(options.node ?? []), PROGRAM, ...args], {
-    reject: false, cwd: options.cwd ?? ROOT, env: { ...options.env }, maxBuffer: 1 << 28, stripFinalNewline: false, ...identity,
+    reject: false, cwd: options.cwd ?? ROOT, env: { XDG_CACHE_HOME: CACHE, ...options.env }, maxBuffer: 1 << 28, stripFinalNewline: false, ...identity,
   });
   return { status: result.exitCode ?? -1, stdout: result.stdout ?? '', stderr: result.stderr ?? '' };
 }
@@ -42,4 +43,4 @@ export function left(folder: string): string[] {
   return readdirSync(folder).sort();
 }
 
-afterAll(() => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true })));
+afterAll(() => [CACHE, ...folders].forEach((folder) => rmSync(folder, { recursive: true, force: true })));

@@ -1,0 +1,109 @@
+/**
+ * A base image made ready to be built on: known by its sha256, in blocks of which most can be copied, and known to be sound. A base that is one block is
+ * decoded and encoded into blocks once; the cache keeps that, and what a scan of the base found. Without a cache everything is done again, with the same result.
+ */
+import { rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Cache, ScanRecord } from './cache/cache.js';
+import type { DecodedImage, ImageFormat } from './codec/codec.js';
+import { encodeImage, encodedBlockSize, type EncodeOptions } from './codec/encode.js';
+import { canSplice } from './codec/splice.js';
+import { RockberryError } from './errors.js';
+import { openImageFile, type Image } from './image/image.js';
+import { mappedRanges } from './image/mapped.js';
+import { stageOutput } from './output/atomic.js';
+import { planRanges, type HashedRange } from './output/bmap.js';
+import { hashFile, rangeHasher } from './output/hashes.js';
+import type { Progress } from './report.js';
+
+export interface Base {
+  readonly image: Image;
+  /** The file that is open: the base itself, or the same image in blocks. */
+  readonly path: string;
+  /** Of the base's own file; a promise, because a raw image takes seconds and nothing waits for it before the end. */
+  readonly sha256: Promise<string>;
+  /** Bytes of the base's own file. */
+  readonly fileBytes: number;
+  /** Whether the output is made by copying chunks of this one. */
+  readonly splice: boolean;
+  close(): void;
+}
+
+export interface BaseOptions {
+  /** Of the output; undefined when none is written. */
+  readonly format: ImageFormat | undefined;
+  readonly cache: Cache | undefined;
+  readonly encode: EncodeOptions;
+  readonly progress: Progress;
+}
+
+/** Smaller images are one block whatever is done. */
+const WORTH_BLOCKS = 8 << 20; // bytes
+
+export async function openBase(path: string, options: BaseOptions): Promise<Base> {
+  const sha256 = hashFile(path);
+  sha256.catch(() => undefined); // reported where it is awaited
+  const { format, cache, progress } = options;
+  const kept = format !== undefined && format !== 'raw' && cache ? cache.prepared(await sha256, variant(format, options.encode)) : undefined;
+  const image = await openImageFile(kept ?? path, { progress });
+  const base = (opened: Image, from: string, remove: () => void): Base => ({
+    image: opened, path: from, sha256, fileBytes: statSync(path).size, splice: opened.decoded.format === format && canSplice(opened.decoded),
+    close() {
+      opened.close();
+      remove();
+    },
+  });
+  const { decoded } = image;
+  const oneBlock = decoded.format === format && format !== 'raw' && !canSplice(decoded) && decoded.device.size > WORTH_BLOCKS;
+  if (!oneBlock) return base(image, kept ?? path, () => undefined);
+  try {
+    progress.phase('encoding the base into blocks, once');
+    const prepared = await prepare(decoded, await sha256, options);
+    return base(await openImageFile(prepared.path, { progress }), prepared.path, prepared.remove);
+  } finally {
+    image.close();
+  }
+}
+
+function variant(format: ImageFormat, encode: EncodeOptions): string {
+  return `${format}-${encodedBlockSize(format, encode)}-${encode.preset ?? 'default'}`;
+}
+
+/** The base in blocks, as a file of the cache; where that is full or cannot be written, as a temporary file. */
+async function prepare(decoded: DecodedImage, sha256: string, { cache, encode, progress }: BaseOptions): Promise<{ path: string; remove: () => void }> {
+  const pieces = (): AsyncIterable<Uint8Array> => encodeImage(decoded.device, decoded.format, { ...encode, progress });
+  if (cache) {
+    try {
+      return { path: await cache.keepPrepared(sha256, variant(decoded.format, encode), pieces()), remove: () => undefined };
+    } catch (error) {
+      if (!(error instanceof RockberryError) || (error.code !== 'no-space' && error.code !== 'io')) throw error;
+    }
+  }
+  const staged = await stageOutput(join(tmpdir(), `rockberry-${process.pid}-blocks`), pieces(), {});
+  return { path: staged.path, remove: () => { staged.discard(); rmSync(staged.path, { force: true }); } };
+}
+
+/**
+ * Whether every chunk of the base is sound, and the hashes of its mapped ranges, cut where its chunks begin. A scan that the cache remembers is not done again;
+ * `fresh` bases (the steps were not applied yet) only.
+ */
+export async function scanBase({ image, sha256 }: Base, cache: Cache | undefined, progress: Progress): Promise<ScanRecord> {
+  const { decoded } = image;
+  const known = cache?.scan(await sha256);
+  if (known) return known;
+  progress.phase(`checking ${image.path}`);
+  const hasher = rangeHasher(planRanges(mappedRanges(image), chunkStarts(decoded)));
+  await decoded.scan({ visit: (offset, plain) => hasher.feed(offset, plain), progress });
+  const record = { hashes: hasher.results().map(({ offset, length, sha256: hash }: HashedRange) => [offset, length, hash] as const) };
+  try {
+    cache?.keepScan(await sha256, record);
+  } catch {
+    // the cache is full or read-only: the next build scans again
+  }
+  return record;
+}
+
+export function chunkStarts(decoded: DecodedImage): number[] {
+  return decoded.chunks.filter(({ plain }) => plain.length > 0).map(({ plain }) => plain.offset);
+}

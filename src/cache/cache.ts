@@ -1,0 +1,150 @@
+/**
+ * What is worth keeping about a base image, addressed by the sha256 of its file: that all of it decodes, the hashes of its parts, and for a base that is one
+ * block the same image in blocks. A build gives the same bytes with the cache, without it, and when two builds share it: entries appear whole, by rename.
+ */
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { RockberryError } from '../errors.js';
+import { stageOutput } from '../output/atomic.js';
+
+export interface CacheEntry {
+  /** sha256 of the base's file. */
+  readonly base: string;
+  /** Bytes on disk. */
+  readonly bytes: number;
+  readonly prepared: boolean;
+  readonly scanned: boolean;
+}
+
+/** What a scan of a base found: every block decoded. The hashes are of ranges of the plain image, for the bmap. */
+export interface ScanRecord {
+  readonly hashes: readonly (readonly [offset: number, length: number, sha256: string])[];
+}
+
+export interface Cache {
+  readonly directory: string;
+  /** The base in blocks, if it is kept whole; `variant` tells the format, block size and preset. */
+  prepared(base: string, variant: string): string | undefined;
+  keepPrepared(base: string, variant: string, pieces: AsyncIterable<Uint8Array>): Promise<string>;
+  scan(base: string): ScanRecord | undefined;
+  keepScan(base: string, record: ScanRecord): void;
+  list(): CacheEntry[];
+  /** Removes everything; returns the bytes that were freed. */
+  clear(): number;
+}
+
+const DEFAULT_LIMIT = 8 * 2 ** 30; // bytes: a few prepared bases
+const NAME = /^[0-9a-f]{64}$/;
+const PREPARED = /^blocks-[a-z0-9-]+\.sha256$/;
+const SCAN = 'scan.json';
+
+/** `$XDG_CACHE_HOME/rockberry`, else ~/.cache/rockberry. `limit` in bytes; the least recently used entries go first. */
+export function openCache(directory = defaultDirectory(), limit = DEFAULT_LIMIT): Cache {
+  const place = (base: string, file: string): string => {
+    if (!NAME.test(base)) throw new RockberryError('usage', `expected a sha256, found "${base}"`);
+    return join(directory, base, file);
+  };
+  const entries = (): (CacheEntry & { used: number })[] => names(directory).filter((name) => NAME.test(name)).map((base) => describe(directory, base));
+  const put = (base: string, file: string, text: string): void => {
+    const temporary = place(base, `.${file}.${process.pid}.tmp`);
+    writeFileSync(temporary, text);
+    renameSync(temporary, place(base, file));
+  };
+  const trim = (keep: string): void => {
+    const oldest = entries().sort((a, b) => a.used - b.used || (a.base < b.base ? -1 : 1));
+    let total = oldest.reduce((sum, { bytes }) => sum + bytes, 0);
+    for (const { base, bytes } of oldest) {
+      if (total <= limit) return;
+      if (base === keep) continue;
+      rmSync(join(directory, base), { recursive: true, force: true });
+      total -= bytes;
+    }
+  };
+  return {
+    directory,
+    prepared(base, variant) {
+      const file = place(base, `blocks-${variant}`);
+      const sum = readIfThere(`${file}.sha256`);
+      if (sum === undefined || statSync(file, { throwIfNoEntry: false })?.size !== Number(sum.split(' ')[1])) return undefined;
+      touch(join(directory, base));
+      return file;
+    },
+    async keepPrepared(base, variant, pieces) {
+      const file = `blocks-${variant}`;
+      mkdirSync(join(directory, base), { recursive: true });
+      const staged = await stageOutput(place(base, file), pieces, { force: true });
+      staged.commit();
+      put(base, `${file}.sha256`, `${staged.sha256} ${staged.bytes}\n`);
+      trim(base);
+      return place(base, file);
+    },
+    scan(base) {
+      const text = readIfThere(place(base, SCAN));
+      const record = text === undefined ? undefined : parseScan(text);
+      if (record) touch(join(directory, base));
+      return record;
+    },
+    keepScan(base, record) {
+      mkdirSync(join(directory, base), { recursive: true });
+      put(base, SCAN, JSON.stringify(record));
+      trim(base);
+    },
+    list: () => entries().map(({ base, bytes, prepared, scanned }) => ({ base, bytes, prepared, scanned })),
+    clear() {
+      const all = entries();
+      all.forEach(({ base }) => rmSync(join(directory, base), { recursive: true, force: true }));
+      return all.reduce((sum, { bytes }) => sum + bytes, 0);
+    },
+  };
+}
+
+function defaultDirectory(): string {
+  const { XDG_CACHE_HOME } = process.env;
+  return join(XDG_CACHE_HOME?.startsWith('/') ? XDG_CACHE_HOME : join(homedir(), '.cache'), 'rockberry'); // a relative one is to be ignored (XDG base directory specification)
+}
+
+function names(directory: string): string[] {
+  try {
+    return readdirSync(directory).sort();
+  } catch {
+    return []; // no cache yet
+  }
+}
+
+function describe(directory: string, base: string): CacheEntry & { used: number } {
+  const files = names(join(directory, base));
+  const sizes = files.map((file) => statSync(join(directory, base, file), { throwIfNoEntry: false })?.size ?? 0);
+  return {
+    base, bytes: sizes.reduce((sum, size) => sum + size, 0), prepared: files.some((file) => PREPARED.test(file)), scanned: files.includes(SCAN),
+    used: statSync(join(directory, base), { throwIfNoEntry: false })?.mtimeMs ?? 0,
+  };
+}
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined; // not kept, or just being cleared by another
+  }
+}
+
+/** The clock orders entries for trimming only; nothing of it reaches an output. */
+function touch(path: string): void {
+  try {
+    const now = new Date();
+    utimesSync(path, now, now);
+  } catch {
+    // a read-only cache is still a cache
+  }
+}
+
+function parseScan(text: string): ScanRecord | undefined {
+  try {
+    const { hashes } = JSON.parse(text) as ScanRecord;
+    const sound = Array.isArray(hashes) && hashes.every(([offset, length, sha256]) => Number.isSafeInteger(offset) && Number.isSafeInteger(length) && NAME.test(sha256));
+    return sound ? { hashes } : undefined;
+  } catch {
+    return undefined; // cut short by a full disk, or not ours: as if it were not there
+  }
+}
