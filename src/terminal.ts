@@ -19,7 +19,8 @@ export class Terminal {
   readonly progress: Progress;
 
   constructor(private readonly options: TerminalOptions) {
-    this.progress = process.stderr.isTTY ? spinnerProgress() : lineProgress();
+    const isWide = process.stderr.isTTY && process.stderr.columns > 0; // a terminal without a size (script, some CI) has 0: ora would clear lines without end
+    this.progress = isWide ? spinnerProgress() : lineProgress();
   }
 
   /** A result: text for people, the document for programs. */
