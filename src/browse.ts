@@ -73,8 +73,8 @@ export function getPath(tree: Tree, path: string, destination: string): string[]
 function copy(tree: Tree, path: string, to: string, written: string[]): void {
   const stat = tree.stat(path)!;
   try {
-    if (stat.type === 'directory') mkdirSync(to);
-    else if (stat.type === 'symlink') symlinkSync(tree.readLink(path), to);
+    if (stat.type === 'directory') mkdirSync(hostBytes(to));
+    else if (stat.type === 'symlink') symlinkSync(hostBytes(tree.readLink(path)), hostBytes(to));
     else if (stat.type === 'file') writeFile(tree, path, to, stat.mode & 0o777);
     else return; // devices, fifos and sockets have no content
   } catch (error) {
@@ -87,16 +87,22 @@ function copy(tree: Tree, path: string, to: string, written: string[]): void {
 
 /** "wx": never through a link and never over a file that is there. A file that could not be written whole is removed. */
 function writeFile(tree: Tree, path: string, to: string, mode: number): void {
-  const file = openSync(to, 'wx', 0o600);
+  const file = openSync(hostBytes(to), 'wx', 0o600);
   try {
     for (const piece of readPieces(tree, path)) for (let at = 0; at < piece.length; ) at += writeSync(file, piece, at);
     fchmodSync(file, mode);
   } catch (error) {
-    unlinkSync(to);
+    unlinkSync(hostBytes(to));
     throw error;
   } finally {
     closeSync(file);
   }
+}
+
+/** Bytes that are not UTF-8 stand in a tree's names as lone surrogates (PEP 383): on the host they are bytes again, so that two names never become one. */
+function hostBytes(path: string): Buffer {
+  const parts = path.split(/([\udc80-\udcff])/u); // every second one is such a byte
+  return Buffer.concat(parts.map((part, at) => (at % 2 === 0 ? Buffer.from(part) : Buffer.of(part.charCodeAt(0) & 0xff))));
 }
 
 function safeName(name: string): string {

@@ -217,7 +217,8 @@ try {
   if (!(error instanceof CommanderError)) throw error;
   process.exitCode = error.exitCode === 0 ? 0 : USAGE;
   if (process.exitCode === USAGE && process.argv.includes('--json')) {
-    const document = { error: { code: 'usage', message: error.message.replace(/^error: /, '') } };
+    const message = error.code === 'commander.help' ? 'expected a command, found none' : error.message.replace(/^error: /, '');
+    const document = { error: { code: 'usage', message, hint: 'see: rockberry --help' } };
     process.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
   }
 }

@@ -2,7 +2,7 @@
 import type { BuildResult } from './build.js';
 import type { Listed } from './browse.js';
 import type { ImageReport } from './inspect.js';
-import { findingLines, humanBytes, table } from './terminal.js';
+import { findingLines, humanBytes, printable, table } from './terminal.js';
 
 export function buildText(result: BuildResult, dryRun: boolean): string {
   const bytes = result.changed.reduce((sum, { length }) => sum + length, 0);
@@ -11,7 +11,7 @@ export function buildText(result: BuildResult, dryRun: boolean): string {
   const lines = [
     `${result.image}, ${result.profiles.join(' + ')}`, '',
     dryRun ? 'would change' : 'changed', ...(effective.length === 0 ? ['  nothing: the image is already as asked'] : []),
-    ...table(effective.map(({ action, path }) => [`  ${action}`, path])),
+    ...table(effective.map(({ action, path }) => [`  ${action}`, printable(path)])),
     ...(same > 0 && effective.length > 0 ? [`  (${same} more already as asked)`] : []),
     ...result.skipped.map((step) => `  skipped  ${step}`),
     `  ${humanBytes(bytes)} of ${humanBytes(result.imageBytes)}, in ${result.changed.length} range${result.changed.length === 1 ? '' : 's'}`,
@@ -52,11 +52,6 @@ export function listText(entries: readonly Listed[]): string {
 
 function section(title: string, lines: readonly string[]): string[] {
   return lines.length === 0 ? [] : [title, ...lines.map((line) => `  ${printable(line)}`), ''];
-}
-
-/** Names come from the image: control characters must not reach the terminal. */
-function printable(text: string): string {
-  return text.replace(/[\0-\x1f\x7f-\x9f]/g, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`);
 }
 
 function wrap(words: readonly string[], width: number): string[] {

@@ -19,13 +19,14 @@ export class Terminal {
   readonly progress: Progress;
 
   constructor(private readonly options: TerminalOptions) {
-    this.progress = process.stderr.isTTY ? spinnerProgress() : lineProgress();
+    const isWide = process.stderr.isTTY && process.stderr.columns > 0; // a terminal without a size (script, some CI) has 0: ora would clear lines without end
+    this.progress = isWide ? spinnerProgress() : lineProgress();
   }
 
   /** A result: text for people, the document for programs. */
   result(text: string, document: unknown): void {
     this.progress.finish();
-    writeAll(this.options.json ? `${JSON.stringify(document, null, 2)}\n` : `${text}\n`);
+    writeAll(this.options.json ? `${JSON.stringify(document, null, 2)}\n` : `${terminalText(text)}\n`);
   }
 
   /** Bytes of a file, as they are. */
@@ -39,9 +40,23 @@ export class Terminal {
     this.progress.finish();
     const { code, message, hint } = describeError(error);
     if (this.options.json) writeAll(`${JSON.stringify({ error: { code, message, hint } }, null, 2)}\n`);
-    process.stderr.write(`rockberry: ${message}\n${hint === undefined ? '' : `  hint: ${hint}\n`}`);
+    process.stderr.write(terminalText(`rockberry: ${message}\n${hint === undefined ? '' : `  hint: ${hint}\n`}`));
     if (this.options.debug && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n${causes(error.cause)}`);
   }
+}
+
+/** Names and texts come from images: control characters but for tabs and line ends must not reach the terminal. They are shown as \\x1b. */
+export function terminalText(text: string): string {
+  return text.replace(/[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|\r(?!\n)/g, escapeCharacter);
+}
+
+/** The same for one line: tabs and line ends are shown too. */
+export function printable(text: string): string {
+  return text.replace(/[\0-\x1f\x7f-\x9f]/g, escapeCharacter);
+}
+
+function escapeCharacter(character: string): string {
+  return `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`;
 }
 
 /** Findings, one under the other, for people. */

@@ -51,6 +51,7 @@ export interface OpenImageOptions {
 }
 
 const FAT_EPOCH = 315_532_800; // 1980-01-01: the earliest time that FAT can store
+const FAT_END = 4_354_819_199; // 2107-12-31: the latest; ext4 ends later
 
 export async function openImageFile(path: string, options: OpenImageOptions = {}): Promise<Image> {
   const decoded = await openImage(path, options);
@@ -159,7 +160,9 @@ function firstThatOpens(device: BlockDevice, openers: readonly OpenFileSystem[],
 function imageTime(image: BlockDevice, table: PartitionTable): Time {
   const epoch = process.env.SOURCE_DATE_EPOCH;
   if (epoch !== undefined && epoch !== '') {
-    if (!/^\d{1,11}$/.test(epoch)) throw new RockberryError('usage', `expected whole seconds since 1970 in SOURCE_DATE_EPOCH, found "${epoch}"`);
+    if (!/^\d{1,11}$/.test(epoch) || Number(epoch) > FAT_END) {
+      throw new RockberryError('usage', `expected whole seconds since 1970, at most ${FAT_END}, in SOURCE_DATE_EPOCH, found "${epoch}"`);
+    }
     return { seconds: Number(epoch), nanoseconds: 0 };
   }
   const times = table.partitions.map(({ start, length }) => superblockTime(sliceDevice(image, start, length))?.seconds ?? FAT_EPOCH);

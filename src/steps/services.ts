@@ -120,6 +120,6 @@ function checkMasked(tree: Tree, name: string, wanted: boolean): Finding[] {
 /** A unit that is not there need not be disabled, but the name may be a slip. */
 function checkKnown(tree: Tree, name: string): Finding[] {
   if (isInstalled(tree, name)) return [];
-  const hint = didYouMean(name, unitNames(tree), 'nothing to do for this image');
+  const hint = didYouMean(name, unitNames(tree).filter((unit) => unit !== name), 'nothing to do for this image');
   return [{ severity: 'info', id: 'services-unknown', subject: name, message: `expected a unit of the image, found no ${name}`, hint }];
 }

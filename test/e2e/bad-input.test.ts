@@ -228,3 +228,8 @@ describe('output', () => {
     }
   });
 });
+
+test('a SOURCE_DATE_EPOCH that the filesystems cannot store', async () => {
+  const outcome = await rockberry(['build', SAMPLE, '-p', 'cgroups', '--dry-run'], { env: { SOURCE_DATE_EPOCH: '99999999999' } });
+  expect(outcome).toMatchObject({ status: 2, stderr: expect.stringMatching(/at most 4354819199/) as string });
+});

@@ -38,7 +38,7 @@ describe('systemctl makes the same links', () => {
   needs('systemctl')('mask and unmask', async () => {
     const { made, output } = systemctl(units, ['mask', 'sshd', 'nowhere'], ['unmask', 'masked'], ['enable', 'masked']);
     const tree = memoryTree(units);
-    expect(await applyTwice(servicesStep, tree, { mask: ['sshd', 'nowhere.service'], unmask: ['masked'], enable: ['masked'] }), output).toMatchObject([{ severity: 'info', id: 'services-unknown' }]);
+    expect(await applyTwice(servicesStep, tree, { mask: ['sshd', 'nowhere.service'], unmask: ['masked'], enable: ['masked'] }), output).toMatchObject([{ severity: 'info', id: 'services-unknown', hint: expect.not.stringContaining('"nowhere.service"') as string }]);
     expect(inTree(tree)).toEqual(made);
   });
 

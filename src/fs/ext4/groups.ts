@@ -243,11 +243,13 @@ export class Groups {
   }
 
   addFreeBlocks(group: number, delta: number): void {
+    this.settleTotals(); // before the group's own counter changes
     this.setCounter(group, 'freeBlocks', this.within(group, this.descriptor(group).freeBlocks + delta, this.blocksIn(group), 'free blocks'));
     setFreeBlocks(this.editSuperblock(), this.within(group, freeBlocks(this.sb) + delta, this.sb.blocksCount, 'free blocks of the filesystem'));
   }
 
   addFreeInodes(group: number, delta: number): void {
+    this.settleTotals();
     this.setCounter(group, 'freeInodes', this.within(group, this.descriptor(group).freeInodes + delta, this.sb.inodesPerGroup, 'free inodes'));
     setFreeInodes(this.editSuperblock(), this.within(group, freeInodes(this.sb) + delta, this.sb.inodesCount, 'free inodes of the filesystem'));
   }

@@ -130,3 +130,14 @@ needs('mke2fs', 'e2fsck', 'debugfs')('stale totals in the superblock are no reas
   expect(image.problems()).toBe('');
   expect(fs.check()).toEqual([]);
 }));
+
+needs('mke2fs', 'e2fsck')('a removal as the first change counts once in the superblock', () => withDirectory((directory) => {
+  const image = new Ext4Image(directory, ['-t', 'ext4'], 32);
+  const before = openExt4(image.open())!;
+  before.write('/file', new Uint8Array(1 << 20).fill(1));
+  before.flush();
+  const fs = openExt4(image.open())!;
+  fs.remove('/file');
+  fs.flush();
+  expect(openExt4(image.open())!.check()).toEqual([]);
+}));
