@@ -37,3 +37,6 @@ export function output(program: string, args: readonly string[], input?: string 
   const result = execaSync(program, args, { env: oracleEnvironment, input, encoding: 'buffer', stripFinalNewline: false, maxBuffer: 1 << 30 });
   return Buffer.from(result.stdout);
 }
+
+/** Options for mke2fs: without them every run has another UUID and another hash seed, so that names fall into other blocks of a hashed directory. */
+export const SAME_EVERY_TIME = ['-U', '01234567-89ab-cdef-0123-456789abcdef', '-E', 'hash_seed=6ed4a4a8-0cd4-4b54-b1fc-6cc1a4b7c1d1'] as const;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { memoryDevice } from '../../../src/device/device.js';
 import { openExt4 } from '../../../src/fs/ext4/ext4.js';
-import { needs, oracleEnvironment, output, run } from '../../support/oracle.js';
+import { SAME_EVERY_TIME, needs, oracleEnvironment, output, run } from '../../support/oracle.js';
 import { inTemporaryDirectory } from './directory-images.js';
 
 function makeTree(path: string): string {
@@ -36,7 +36,7 @@ function makeImage(path: string, options: readonly string[]): string {
 
 function freshImage(path: string, options: readonly string[]): string {
   const image = join(path, 'fresh');
-  output('mke2fs', ['-q', '-F', '-d', makeTree(path), ...options, image, '16M']);
+  output('mke2fs', ['-q', '-F', ...SAME_EVERY_TIME, '-d', makeTree(path), ...options, image, '16M']);
   run('debugfs', ['-w', '-f', '-', image], ['a', 'b', 'c'].map((name) => `ea_set g user.${name} ${name.repeat(150)}\n`).join(''));
   run('e2fsck', ['-fyD', image]);
   return image;

@@ -9,7 +9,7 @@ import { memoryDevice } from '../../../src/device/device.js';
 import { RockberryError } from '../../../src/errors.js';
 import type { FileSystem } from '../../../src/fs/filesystem.js';
 import { openExt4 } from '../../../src/fs/ext4/ext4.js';
-import { hasProgram, needs, output, run } from '../../support/oracle.js';
+import { SAME_EVERY_TIME, hasProgram, needs, output, run } from '../../support/oracle.js';
 import { inTemporaryDirectory } from './directory-images.js';
 
 const BLOCK = 1024;
@@ -35,7 +35,7 @@ function makeImage(path: string, options: readonly string[]): string {
   writeFileSync(join(root, 'f'), Buffer.alloc(40_000, 1));
   linkSync(join(root, 'f'), join(root, 'd', 'hard'));
   symlinkSync('x'.repeat(200), join(root, 'slow'));
-  output('mke2fs', ['-q', '-F', '-t', 'ext4', '-b', String(BLOCK), '-N', '1024', '-d', root, ...options, image, '6M']);
+  output('mke2fs', ['-q', '-F', ...SAME_EVERY_TIME, '-t', 'ext4', '-b', String(BLOCK), '-N', '1024', '-d', root, ...options, image, '6M']);
   run('debugfs', ['-w', '-f', '-', image], ['a', 'b', 'c'].map((name) => `ea_set f user.${name} ${name.repeat(150)}\n`).join(''));
   fragment(image);
   run('e2fsck', ['-fyD', image]);

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { crc32c } from '../../../src/bytes/crc.js';
 import { createDirectory, type DirectoryFile, type DirectoryFormat } from '../../../src/fs/ext4/directory.js';
-import { output, run } from '../../support/oracle.js';
+import { SAME_EVERY_TIME, output, run } from '../../support/oracle.js';
 
 export function inTemporaryDirectory<T>(work: (path: string) => T): T {
   const path = mkdtempSync(join(tmpdir(), 'rockberry-dir-'));
@@ -90,7 +90,7 @@ export function directoryBench(path: string, options: readonly string[]): Bench 
   const image = join(path, 'image');
   const dataFile = join(path, 'data');
   writeFileSync(dataFile, '');
-  output('mke2fs', ['-q', '-F', '-t', 'ext4', '-O', '^has_journal,^resize_inode', ...options, image, '80M']);
+  output('mke2fs', ['-q', '-F', ...SAME_EVERY_TIME, '-t', 'ext4', '-O', '^has_journal,^resize_inode', ...options, image, '80M']);
   const commands = (lines: string[]): string => run('debugfs', ['-w', '-f', '-', image], `${lines.join('\n')}\n`).output;
   commands([`write ${dataFile} target`]);
   const inodeOf = (name: string): number => Number(/Inode: (\d+)/.exec(output('debugfs', ['-R', `stat ${name}`, image]).toString())![1]);

@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import { entries, insert, isEmpty, lookup, remove, type DirectoryFormat } from '../../../src/fs/ext4/directory.js';
-import { needs, output, run } from '../../support/oracle.js';
+import { SAME_EVERY_TIME, needs, output, run } from '../../support/oracle.js';
 import { directoryBench, extractDirectory, formatOf, inTemporaryDirectory, type MemoryDirectory } from './directory-images.js';
 
 const OPTIONS: Readonly<Record<string, { options: readonly string[]; count: number }>> = {
@@ -36,7 +36,7 @@ describe('directories that mke2fs and e2fsck made', () => {
     needs('mke2fs', 'e2fsck', 'debugfs', 'dumpe2fs')(`${count} names, linear and hashed, ${title}`, () => inTemporaryDirectory((path) => {
       const image = join(path, 'image');
       const names = makeNames(count);
-      output('mke2fs', ['-q', '-F', '-t', 'ext4', '-N', '12000', '-d', sourceTree(path, names), ...options, image, '64M']);
+      output('mke2fs', ['-q', '-F', ...SAME_EVERY_TIME, '-t', 'ext4', '-N', '12000', '-d', sourceTree(path, names), ...options, image, '64M']);
       const format = formatOf(image);
       for (const hashed of [false, true]) {
         if (hashed) run('e2fsck', ['-fyD', image]);

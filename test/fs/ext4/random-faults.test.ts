@@ -6,7 +6,7 @@ import { expect } from 'vitest';
 import { memoryDevice, type BlockDevice } from '../../../src/device/device.js';
 import { RockberryError } from '../../../src/errors.js';
 import { openExt4 } from '../../../src/fs/ext4/ext4.js';
-import { needs, output, run } from '../../support/oracle.js';
+import { SAME_EVERY_TIME, needs, output, run } from '../../support/oracle.js';
 import { inTemporaryDirectory } from './directory-images.js';
 import { Model } from './model.js';
 import { calls, operation } from './operations.js';
@@ -54,7 +54,7 @@ function survives(work: () => void): boolean {
 
 needs('mke2fs', 'e2fsck')(`every k-th write fails, ROCKBERRY_SEED=${SEED}`, () => inTemporaryDirectory((path) => {
   const imagePath = join(path, 'image');
-  output('mke2fs', ['-q', '-F', '-t', 'ext4', '-b', '1024', imagePath, '8M']);
+  output('mke2fs', ['-q', '-F', ...SAME_EVERY_TIME, '-t', 'ext4', '-b', '1024', imagePath, '8M']);
   const fresh = readFileSync(imagePath);
   const operations = fc.sample(operation, { seed: SEED, numRuns: 60 });
   for (let every = 1; every <= 40; every += every < 12 ? 1 : 4) {

@@ -6,7 +6,7 @@ import { describe, expect } from 'vitest';
 import { memoryDevice } from '../../../src/device/device.js';
 import type { FileSystem } from '../../../src/fs/filesystem.js';
 import { openExt4 } from '../../../src/fs/ext4/ext4.js';
-import { needs, output, run } from '../../support/oracle.js';
+import { SAME_EVERY_TIME, needs, output, run } from '../../support/oracle.js';
 import { inTemporaryDirectory } from './directory-images.js';
 import { Model, type Node } from './model.js';
 import { calls, operation, perform, type Operation } from './operations.js';
@@ -99,7 +99,7 @@ function checkBatch(fs: FileSystem, image: Uint8Array, imagePath: string, model:
 function runOperations(path: string, setting: Setting, operations: readonly Operation[]): Record<string, number> {
   const imagePath = join(path, 'image');
   rmSync(imagePath, { force: true });
-  output('mke2fs', ['-q', '-F', ...setting.options, imagePath, setting.size]);
+  output('mke2fs', ['-q', '-F', ...SAME_EVERY_TIME, ...setting.options, imagePath, setting.size]);
   const image = new Uint8Array(readFileSync(imagePath));
   const fs = openExt4(memoryDevice(image), { time: TIME })!;
   const model = new Model(TIME);

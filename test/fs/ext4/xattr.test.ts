@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { setU16, setU32, u16, u32 } from '../../../src/bytes/fields.js';
 import { RockberryError } from '../../../src/errors.js';
 import { encodeXattrs, readXattrs, withReferences, xattrBlockReferences, type XattrFormat } from '../../../src/fs/ext4/xattr.js';
-import { needs, output, run } from '../../support/oracle.js';
+import { SAME_EVERY_TIME, needs, output, run } from '../../support/oracle.js';
 import { formatOf, inTemporaryDirectory } from './directory-images.js';
 
 interface OnDisk {
@@ -40,7 +40,7 @@ const ATTRIBUTES: ReadonlyMap<string, Buffer> = new Map([
 function imageWith(path: string, options: readonly string[], attributes: ReadonlyMap<string, Buffer>): string {
   const image = join(path, 'image');
   writeFileSync(join(path, 'file'), 'content');
-  output('mke2fs', ['-q', '-F', '-t', 'ext4', ...options, image, '8M']);
+  output('mke2fs', ['-q', '-F', ...SAME_EVERY_TIME, '-t', 'ext4', ...options, image, '8M']);
   const commands = [`write ${join(path, 'file')} f`];
   [...attributes].forEach(([name, value], index) => {
     writeFileSync(join(path, `value${index}`), value);
