@@ -1,5 +1,6 @@
 /** What an image holds: the facts that someone wants before customizing it. Everything is read from the image itself; nothing is changed. */
 import type { ImageFormat } from './codec/codec.js';
+import { RockberryError } from './errors.js';
 import type { Tree } from './fs/filesystem.js';
 import { openImageFile, type Image, type ImagePartition, type OpenImageOptions } from './image/image.js';
 import { findCommandLines } from './steps/cmdline.js';
@@ -54,7 +55,17 @@ export async function inspect(path: string, options: OpenImageOptions = {}): Pro
 
 function describe(image: Image): ImageReport {
   const tree = image.roles.root ? image.tree() : undefined;
-  const damaged = image.partitions.flatMap(({ problem }) => (problem ? [problem.message] : []));
+  const problems = [...image.partitions.flatMap(({ problem }) => (problem ? [problem.message] : [])), ...image.roles.problems];
+  /** One thing that cannot be read (an /etc/passwd that is a directory) is told, and the rest is still shown. */
+  const read = <T>(work: (tree: Tree) => T, otherwise: T): T => {
+    try {
+      return tree ? work(tree) : otherwise;
+    } catch (error) {
+      if (!(error instanceof RockberryError)) throw error;
+      problems.push(error.message);
+      return otherwise;
+    }
+  };
   return {
     image: image.path,
     format: image.decoded.format,
@@ -63,14 +74,14 @@ function describe(image: Image): ImageReport {
     scheme: image.table.scheme,
     diskId: image.table.diskId,
     partitions: image.partitions.map((partition) => describePartition(image, partition)),
-    os: tree ? osRelease(tree) : null,
-    commandLines: tree && image.roles.boot ? findCommandLines(tree).map(({ path, line }) => ({ path, line })) : [],
-    configTxt: tree && image.roles.boot ? configTxt(tree) : null,
-    kernels: tree ? kernels(tree) : [],
-    users: tree ? usersWithLogin(tree) : [],
-    enabledUnits: tree ? enabledUnits(tree) : [],
-    selinux: tree ? selinux(tree) : null,
-    problems: [...damaged, ...image.roles.problems],
+    os: read(osRelease, null),
+    commandLines: image.roles.boot ? read((at) => findCommandLines(at).map(({ path, line }) => ({ path, line })), []) : [],
+    configTxt: image.roles.boot ? read(configTxt, null) : null,
+    kernels: read(kernels, []),
+    users: read(usersWithLogin, []),
+    enabledUnits: read(enabledUnits, []),
+    selinux: read(selinux, null),
+    problems,
   };
 }
 

@@ -150,9 +150,9 @@ const diff: Work<DiffFlags> = async (terminal, flags, a, b) => {
 };
 
 const profileList: Work<Common> = async (terminal) => {
-  const [{ listProfiles }, { table }] = await Promise.all([import('./profile.js'), import('./terminal.js')]);
+  const [{ listProfiles }, { profileListText }] = await Promise.all([import('./profile.js'), import('./report-text.js')]);
   const profiles = listProfiles();
-  terminal.result(table(profiles.map(({ name, description }) => [name, description])).join('\n'), profiles);
+  terminal.result(profileListText(profiles), profiles);
   return 0;
 };
 

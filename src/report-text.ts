@@ -43,12 +43,20 @@ export function inspectText(report: ImageReport): string {
   ].join('\n').trimEnd();
 }
 
+/** Name and description of each profile, the descriptions wrapped beside the names. */
+export function profileListText(profiles: readonly { readonly name: string; readonly description: string }[]): string {
+  const width = Math.max(...profiles.map(({ name }) => name.length)) + 2;
+  return profiles.flatMap(({ name, description }) => wrap(description.split(' '), WIDTH - width).map((line, at) => (at === 0 ? name : '').padEnd(width) + line)).join('\n');
+}
+
 export function listText(entries: readonly Listed[]): string {
   return table(entries.map(({ type, mode, uid, gid, size, mtime, name, target, label }) => [
     modeText(type, mode), `${uid}:${gid}`, String(size), new Date(mtime * 1000).toISOString().slice(0, 16).replace('T', ' '),
     `${label?.split(':')[2] ?? '-'}`, printable(name) + (target === null ? '' : ` -> ${printable(target)}`),
   ])).join('\n');
 }
+
+const WIDTH = 78; // columns
 
 function section(title: string, lines: readonly string[]): string[] {
   return lines.length === 0 ? [] : [title, ...lines.map((line) => `  ${printable(line)}`), ''];
