@@ -6,7 +6,7 @@ import { rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Cache, ScanRecord } from './cache/cache.js';
-import type { DecodedImage, ImageFormat } from './codec/codec.js';
+import { formatOfFile, type DecodedImage, type ImageFormat } from './codec/codec.js';
 import { encodeImage, encodedBlockSize, type EncodeOptions } from './codec/encode.js';
 import { canSplice } from './codec/splice.js';
 import { RockberryError } from './errors.js';
@@ -21,8 +21,8 @@ export interface Base {
   readonly image: Image;
   /** The file that is open: the base itself, or the same image in blocks. */
   readonly path: string;
-  /** Of the base's own file; a promise, because a raw image takes seconds and nothing waits for it before the end. */
-  readonly sha256: Promise<string>;
+  /** Of the base's own file. Computed when it is first asked for: of a raw image that takes seconds, and a build that fails must not wait for it. */
+  sha256(): Promise<string>;
   /** Bytes of the base's own file. */
   readonly fileBytes: number;
   /** Whether the output is made by copying chunks of this one. */
@@ -42,10 +42,10 @@ export interface BaseOptions {
 const WORTH_BLOCKS = 8 << 20; // bytes
 
 export async function openBase(path: string, options: BaseOptions): Promise<Base> {
-  const sha256 = hashFile(path);
-  sha256.catch(() => undefined); // reported where it is awaited
+  const sha256 = once(() => hashFile(path));
   const { format, cache, progress } = options;
-  const kept = format !== undefined && format !== 'raw' && cache ? cache.prepared(await sha256, variant(format, options.encode)) : undefined;
+  const mayBeKept = cache && format !== 'raw' && format === formatOfFile(path);
+  const kept = mayBeKept ? cache.prepared(await sha256(), variant(format, options.encode)) : undefined;
   const image = await openImageFile(kept ?? path, { progress });
   const base = (opened: Image, from: string, remove: () => void): Base => ({
     image: opened, path: from, sha256, fileBytes: statSync(path).size, splice: opened.decoded.format === format && canSplice(opened.decoded),
@@ -59,11 +59,23 @@ export async function openBase(path: string, options: BaseOptions): Promise<Base
   if (!oneBlock) return base(image, kept ?? path, () => undefined);
   try {
     progress.phase('encoding the base into blocks, once');
-    const prepared = await prepare(decoded, await sha256, options);
+    const prepared = await prepare(decoded, await sha256(), options);
     return base(await openImageFile(prepared.path, { progress }), prepared.path, prepared.remove);
   } finally {
     image.close();
   }
+}
+
+/** The work is started by the first call; a failure is reported to everyone who awaits it. */
+function once(work: () => Promise<string>): () => Promise<string> {
+  let running: Promise<string> | undefined;
+  return () => {
+    if (!running) {
+      running = work();
+      running.catch(() => undefined); // it may be awaited much later
+    }
+    return running;
+  };
 }
 
 function variant(format: ImageFormat, encode: EncodeOptions): string {
@@ -90,14 +102,14 @@ async function prepare(decoded: DecodedImage, sha256: string, { cache, encode, p
  */
 export async function scanBase({ image, sha256 }: Base, cache: Cache | undefined, progress: Progress): Promise<ScanRecord> {
   const { decoded } = image;
-  const known = cache?.scan(await sha256);
+  const known = cache?.scan(await sha256());
   if (known) return known;
   progress.phase(`checking ${image.path}`);
   const hasher = rangeHasher(planRanges(mappedRanges(image), chunkStarts(decoded)));
   await decoded.scan({ visit: (offset, plain) => hasher.feed(offset, plain), progress });
   const record = { hashes: hasher.results().map(({ offset, length, sha256: hash }: HashedRange) => [offset, length, hash] as const) };
   try {
-    cache?.keepScan(await sha256, record);
+    cache?.keepScan(await sha256(), record);
   } catch {
     // the cache is full or read-only: the next build scans again
   }

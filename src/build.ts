@@ -113,6 +113,7 @@ async function write(job: Job, target: Target): Promise<BuildResult> {
   const { base, image, progress } = job;
   const ranges = planRanges(mappedRanges(image), base.splice ? chunkStarts(image.decoded) : blockStarts(image.overlay.size, target.format, job.encode));
   const hasher = rangeHasher(base.splice ? [] : ranges);
+  if (!job.options.imageOnly) void base.sha256(); // for the manifest, while the image is written
   progress.phase(`writing ${target.output}`);
   const staged = await stageOutput(target.output, encoded(job, target.format, hasher.feed), { force: target.force, sparse: target.format === 'raw' });
   const all = [staged];
@@ -190,7 +191,7 @@ function differs(output: string, what: string): RockberryError {
 async function manifest({ options, base, image, profiles }: Job, { output, format, changed }: Target, staged: Staged, files: ManifestInput['files'], checks: readonly Check[]): Promise<ManifestInput> {
   return {
     tool: tool(),
-    base: { name: options.image, sha256: await base.sha256, bytes: base.fileBytes, format: image.decoded.format },
+    base: { name: options.image, sha256: await base.sha256(), bytes: base.fileBytes, format: image.decoded.format },
     output: { name: output, sha256: staged.sha256, bytes: staged.bytes, format },
     imageBytes: image.overlay.size,
     profiles: profiles.digests,

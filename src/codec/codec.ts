@@ -141,6 +141,16 @@ const OPENERS: Record<ImageFormat, (source: Source) => Promise<Opened>> = {
   zstd: openZstd,
 };
 
+/** The format of a file, by its content; errors as openImage's. */
+export function formatOfFile(path: string): ImageFormat {
+  const file = openFileDevice(path);
+  try {
+    return detectFormat(file.read(0, Math.min(HEAD_LENGTH, file.size)));
+  } finally {
+    file.close();
+  }
+}
+
 /**
  * Opens an image by its content. xz blocks and zstd frames of up to 64 MiB are decoded when they are read; larger ones, and gzip members, are
  * decoded once, now, to a temporary file. Errors: `io` for the host, `corrupt` and `unsupported` for the image, `no-space` for the temporary file.
