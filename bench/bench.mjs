@@ -20,7 +20,7 @@ const dense = join(WORK, 'dense.img');
 const sparse = join(WORK, 'sparse.img');
 const out = join(WORK, 'out.img');
 const outXz = join(WORK, 'out.img.xz');
-const clean = () => [out, outXz].forEach((path) => rmSync(path, { force: true }));
+const clean = () => [out, outXz].flatMap((path) => ['', '.bmap', '.sha256', '.json'].map((ending) => path + ending)).forEach((path) => rmSync(path, { force: true }));
 const rockberry = (...args) => ({ command: process.execPath, args: [PROGRAM, ...args], before: clean });
 
 if (!existsSync(dense)) await once('sh', ['-c', 'xz -dc --no-sparse "$1" > "$2"', 'sh', SAMPLE, dense]);
@@ -36,7 +36,7 @@ row('--version', version, 'node -e 0', node);
 
 for (const [name, image] of [['dense', dense], ['sparse', sparse]]) {
   const [build, copy, hash] = await compare(RUNS, [
-    rockberry('build', image, '-p', 'cgroups', '-o', out),
+    rockberry('build', image, '-p', 'cgroups', '-o', out, '--image-only'),
     { command: 'cp', args: ['--sparse=always', image, out], before: clean },
     { command: 'sha256sum', args: [image] },
   ]);

@@ -157,7 +157,8 @@ function blockStarts(size: number, format: ImageFormat, encode: EncodeOptions): 
 /** Opens what was written as a stranger would: is every byte on the disk what was meant, and is the image what the profiles ask for? */
 async function verifyStaged(job: Job, target: Target, staged: Staged): Promise<{ checks: Check[]; files: ManifestInput['files'] }> {
   const { base, image, profiles, progress } = job;
-  const reread = base.splice ? undefined : hashFile(staged.path);
+  // A raw image was hashed on its way to the disk and is as large as the card: hashing it again would double the time of a copy for bytes that are still in memory.
+  const reread = base.splice || target.format === 'raw' ? undefined : hashFile(staged.path);
   reread?.catch(() => undefined); // reported where it is awaited
   const reopened = await openImageFile(staged.path, { progress });
   const original = await openUnchanged(image);
