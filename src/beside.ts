@@ -1,7 +1,7 @@
 /** What is written beside an image: the block map, the check sum, the manifest. */
 import { createRequire } from 'node:module';
 import { basename } from 'node:path';
-import { overlaps, type Range } from './bytes/ranges.js';
+import { overlapsAny, type Range } from './bytes/ranges.js';
 import type { ScanRecord } from './cache/cache.js';
 import type { ReadableDevice } from './device/device.js';
 import { fileDigests } from './manifest-files.js';
@@ -27,22 +27,13 @@ export function checkBeside(output: string, force: boolean): void {
 export function blockMap(overlay: ReadableDevice, ranges: readonly Range[], changed: readonly Range[], known: readonly HashedRange[]): string {
   const key = ({ offset, length }: Range): string => `${offset}+${length}`;
   const table = new Map(known.map((range) => [key(range), range.sha256]));
-  const changedAt = changes(changed);
+  const changedAt = overlapsAny(changed);
   const hashed = ranges.map((range): HashedRange => ({ ...range, sha256: (changedAt(range) ? undefined : table.get(key(range))) ?? hashOf(overlay, range) }));
   return bmapText(overlay.size, hashed);
 }
 
 export function fromScan({ hashes }: ScanRecord): HashedRange[] {
   return hashes.map(([offset, length, sha256]) => ({ offset, length, sha256 }));
-}
-
-/** Whether a range holds a changed byte; asked for ranges in ascending order. */
-function changes(changed: readonly Range[]): (range: Range) => boolean {
-  let next = 0;
-  return (range) => {
-    while (next < changed.length && changed[next]!.offset + changed[next]!.length <= range.offset) next++;
-    return next < changed.length && overlaps(changed[next]!, range);
-  };
 }
 
 function hashOf(device: ReadableDevice, range: Range): string {

@@ -1,6 +1,7 @@
 /** Reading files out of an image: `ls`, `cat` and `get`. Names in an image are hostile input: nothing is written outside the destination. */
 import { closeSync, fchmodSync, mkdirSync, openSync, statSync, symlinkSync, unlinkSync, writeSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { hostError, systemCode } from './device/host.js';
 import { RockberryError } from './errors.js';
 import type { Stat, Tree } from './fs/filesystem.js';
 import { openImageFile, type OpenImageOptions } from './image/image.js';
@@ -78,7 +79,7 @@ function copy(tree: Tree, path: string, to: string, written: string[]): void {
     else if (stat.type === 'file') writeFile(tree, path, to, stat.mode & 0o777);
     else return; // devices, fifos and sockets have no content
   } catch (error) {
-    throw error instanceof RockberryError ? error : hostError(to, error);
+    throw writeError(to, error);
   }
   written.push(to);
   if (stat.type !== 'directory') return;
@@ -114,9 +115,7 @@ function notFound(path: string): RockberryError {
   return new RockberryError('path', `expected a file at ${path}, found nothing of that name in the image`, { hint: 'list the directory with: rockberry ls IMAGE DIRECTORY' });
 }
 
-function hostError(path: string, error: unknown): RockberryError {
-  const { code } = error as NodeJS.ErrnoException;
-  if (code === 'EEXIST') return new RockberryError('refused', `expected nothing at ${path}, found a file; get never overwrites`, { hint: 'remove it first' });
-  if (code === 'ENOSPC') return new RockberryError('no-space', `no space left for ${path}`, { cause: error });
-  return new RockberryError('io', `cannot write ${path} (${code})`, { cause: error });
+function writeError(path: string, error: unknown): RockberryError {
+  if (systemCode(error) !== 'EEXIST') return hostError(error, 'write', path);
+  return new RockberryError('refused', `expected nothing at ${path}, found a file; get never overwrites`, { hint: 'remove it first' });
 }

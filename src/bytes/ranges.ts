@@ -24,3 +24,12 @@ export function coalesce(ranges: readonly Range[], gap = 0): Range[] {
 export function overlaps(a: Range, b: Range): boolean {
   return a.offset < rangeEnd(b) && b.offset < rangeEnd(a);
 }
+
+/** Whether a range shares a byte with one of `ranges` (sorted, disjoint). To be asked in ascending order of ranges: each is looked at once. */
+export function overlapsAny(ranges: readonly Range[]): (range: Range) => boolean {
+  let next = 0;
+  return (range) => {
+    while (next < ranges.length && rangeEnd(ranges[next]!) <= range.offset) next++;
+    return next < ranges.length && overlaps(ranges[next]!, range);
+  };
+}

@@ -5,7 +5,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { equalBytes } from '../bytes/fields.js';
-import { overlaps, type Range } from '../bytes/ranges.js';
+import { overlapsAny, type Range } from '../bytes/ranges.js';
 import { RockberryError } from '../errors.js';
 import type { Overlay, ReadableDevice } from '../device/device.js';
 import { silentProgress } from '../report.js';
@@ -82,11 +82,8 @@ async function* join<C extends Chunk>(
 }
 
 function touchedChunks<C extends Chunk>(joiner: Joiner<C>, changes: readonly Range[]): C[] {
-  let next = 0;
-  return joiner.chunks.filter((chunk) => {
-    while (next < changes.length && changes[next]!.offset + changes[next]!.length <= chunk.plain.offset) next++;
-    return (next < changes.length && overlaps(changes[next]!, chunk.plain)) || joiner.mustEncode(chunk);
-  });
+  const isChanged = overlapsAny(changes);
+  return joiner.chunks.filter((chunk) => isChanged(chunk.plain) || joiner.mustEncode(chunk));
 }
 
 function split({ offset, length }: Range, size: number): Range[] {
@@ -165,11 +162,9 @@ async function xzJoiner(file: ReadableDevice, path: string, options: EncodeOptio
 export function verifySplice(base: DecodedImage, basePath: string, overlay: Overlay, out: DecodedImage, outPath: string): void {
   const old = packedParts(base, basePath);
   const copied = new Map(packedParts(out, outPath).map((part) => [part.plain.offset, part]));
-  const changes = overlay.changes();
-  let next = 0;
+  const isChanged = overlapsAny(overlay.changes());
   for (const part of old) {
-    while (next < changes.length && changes[next]!.offset + changes[next]!.length <= part.plain.offset) next++;
-    const touched = next < changes.length && overlaps(changes[next]!, part.plain);
+    const touched = isChanged(part.plain);
     const twin = copied.get(part.plain.offset);
     const same = !touched && twin?.plain.length === part.plain.length && equalParts(base.file, part.body, out.file, twin.body);
     if (!same && !equalParts(overlay, part.plain, out.device, part.plain)) {
