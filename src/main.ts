@@ -1,12 +1,14 @@
 #!/usr/bin/env node
 /** The program: each verb calls one function. Modules are loaded by the verb that needs them, so that `--version` is quick. */
 import { createRequire } from 'node:module';
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { exitStatus, RockberryError } from './errors.js';
 import type { Terminal } from './terminal.js';
+import type { Target, Version } from './verify.js';
 
 const FINDINGS = 1;
 const USAGE = 2;
+const TARGETS: readonly Target[] = ['kubespray', 'kubeadm', 'k3s', 'rke2'];
 
 interface Common {
   readonly json?: boolean;
@@ -60,6 +62,13 @@ function size(text: string): number {
 function whole(text: string): number {
   if (!/^\d{1,2}$/.test(text)) throw new InvalidArgumentError('expected a whole number');
   return Number(text);
+}
+
+/** "1.36" or "v1.36.4". */
+function kubernetesVersion(text: string): Version {
+  const [, major, minor] = /^v?(\d{1,3})\.(\d{1,3})(?:\.\d{1,3})?$/.exec(text) ?? [];
+  if (major === undefined) throw new InvalidArgumentError('expected a version such as 1.36');
+  return { major: Number(major), minor: Number(minor) };
 }
 
 function encoding({ blockSize, preset }: PrepareFlags): { blockSize?: number; preset?: number } {
@@ -142,6 +151,29 @@ interface DiffFlags extends Common {
   readonly text: boolean;
 }
 
+interface VerifyFlags extends Common {
+  readonly profile: readonly string[];
+  readonly set: readonly string[];
+  readonly vars: readonly string[];
+  readonly for?: Target;
+  readonly kubernetes?: Version;
+  readonly junit?: string;
+  readonly markdown?: boolean;
+  readonly all?: boolean;
+}
+
+const verifyImage: Work<VerifyFlags> = async (terminal, flags, image) => {
+  const [{ verify, writeReport }, { verifyJunit, verifyMarkdown, verifyText }] = await Promise.all([import('./verify.js'), import('./verify-text.js')]);
+  const result = await verify({
+    image: image!, profiles: flags.profile, set: flags.set, varsFiles: flags.vars, progress: terminal.progress,
+    ...(flags.for && { target: flags.for }), ...(flags.kubernetes && { kubernetes: flags.kubernetes }),
+  });
+  if (flags.junit !== undefined) await writeReport(flags.junit, verifyJunit(result), image!);
+  if (flags.markdown) terminal.result(verifyMarkdown(result), result);
+  else terminal.styled(verifyText(result, { color: terminal.color, verbose: flags.all ?? false }), result);
+  return result.counts.errors > 0 ? FINDINGS : 0;
+};
+
 const diff: Work<DiffFlags> = async (terminal, flags, a, b) => {
   const [{ diffImages }, { diffText }] = await Promise.all([import('./diff.js'), import('./diff-text.js')]);
   const result = await diffImages(a!, b!, { times: flags.times ?? false, text: flags.text, progress: terminal.progress });
@@ -192,6 +224,11 @@ function program(): Command {
     .option('-o, --output <file>', 'where to write; the ending decides the format').option('--force', 'overwrite the output')
     .option('--block-size <size>', 'plain bytes per block, such as 4MiB', size).option('--preset <n>', 'of the encoder', whole).action(action(prepareImage));
   root.command('inspect').description('tell what an image holds').argument('<image>').action(action(inspectImage));
+  root.command('verify').description('is this image a node that Kubernetes accepts? exit 1 when it is not').argument('<image>', 'in any format; it is only read')
+    .option('-p, --profile <name>', 'also whether all that the profile asks for is there', collect, []).option('--set <k=v>', 'a variable of the profiles', collect, [])
+    .option('--vars <file>', 'variables from a YAML or JSON file', collect, [])
+    .addOption(new Option('--for <target>', 'who installs Kubernetes').choices(TARGETS)).option('--kubernetes <version>', 'such as 1.36', kubernetesVersion)
+    .option('--junit <file>', 'write a JUnit report too').option('--markdown', 'a table for a pull request').option('--all', 'show what was not judged too').action(action(verifyImage));
   root.command('ls').description('list a directory of the image').argument('<image>').argument('[path]', 'as the running system sees it', '/').action(action(list));
   root.command('cat').description('print a file of the image').argument('<image>').argument('<path>').action(action(cat));
   root.command('get').description('copy a file or directory out of the image').argument('<image>').argument('<path>').argument('<destination>').action(action(get));

@@ -29,6 +29,18 @@ export class Terminal {
     writeAll(this.options.json ? `${JSON.stringify(document, null, 2)}\n` : `${terminalText(text)}\n`);
   }
 
+  /** Whether results may be coloured: a terminal that was not asked to go without (no-color.org). */
+  get color(): boolean {
+    return process.stdout.isTTY && !process.env.NO_COLOR && !this.options.json;
+  }
+
+  /** A result that is coloured: whatever came from an image went through printable() before. */
+  styled(text: string, document: unknown): void {
+    if (!this.color) return this.result(text, document);
+    this.progress.finish();
+    writeAll(`${text}\n`);
+  }
+
   /** Bytes of a file, as they are. */
   raw(data: Uint8Array): void {
     this.progress.finish();

@@ -1,0 +1,88 @@
+/** Verify: is this image a node that Kubernetes accepts? Reads it, changes nothing; with profiles, also whether all that they ask for is there. */
+import { openImageFile, openUnchanged, type Image } from './image/image.js';
+import { checkOutput, stageOutput } from './output/atomic.js';
+import { loadProfiles, type BoundStep } from './profile.js';
+import { silentProgress, type Finding, type Progress } from './report.js';
+import { verifyFilesystems } from './verify/filesystems.js';
+import { KUBERNETES, openNode, type NodeOptions, type Version } from './verify/node.js';
+import { judge, type RuleResult, type Status } from './verify/readiness.js';
+import type { Check } from './verify/result.js';
+import type { Target } from './verify/rule.js';
+
+export type { Version } from './verify/node.js';
+export type { Target } from './verify/rule.js';
+
+export interface VerifyOptions {
+  readonly image: string;
+  readonly profiles?: readonly string[];
+  readonly set?: readonly string[];
+  readonly varsFiles?: readonly string[];
+  readonly target?: Target | undefined;
+  readonly kubernetes?: Version;
+  readonly progress?: Progress;
+}
+
+/** A line of the report: a rule, or a check of the image and the profiles. */
+export type VerifyRow = Omit<RuleResult, 'group' | 'source'> & { readonly group: string; readonly source: string | null };
+export type RuleStatus = Status;
+
+export interface VerifyResult {
+  readonly image: string;
+  readonly target: Target | null;
+  readonly kubernetes: string;
+  readonly rules: readonly RuleResult[];
+  /** Steps of the profiles, read back; and the filesystems' own checks. */
+  readonly checks: readonly Check[];
+  readonly counts: Readonly<Record<'ok' | 'errors' | 'warnings' | 'notes' | 'skipped', number>>;
+}
+
+/** Writes a report beside the result; an older one is replaced, the image never. */
+export async function writeReport(path: string, text: string, image: string): Promise<void> {
+  checkOutput(path, true, [image]);
+  const staged = await stageOutput(path, once(Buffer.from(text)), { force: true });
+  staged.commit();
+}
+
+async function* once(piece: Uint8Array): AsyncIterable<Uint8Array> {
+  yield await Promise.resolve(piece);
+}
+
+export async function verify(options: VerifyOptions): Promise<VerifyResult> {
+  const progress = options.progress ?? silentProgress;
+  const profiles = options.profiles?.length ? loadProfiles(options.profiles, { set: options.set ?? [], varsFiles: options.varsFiles ?? [] }) : undefined;
+  progress.phase(`opening ${options.image}`);
+  const image = await openImageFile(options.image, { progress });
+  try {
+    progress.phase(`verifying ${options.image}`);
+    const target = options.target;
+    const placed = profiles ? await placedBy(image, profiles.steps) : [];
+    const rules = judge(openNode(image, { target, placed, ...(options.kubernetes && { kubernetes: options.kubernetes }) }));
+    const checks: Check[] = [{ name: 'filesystems are consistent', findings: verifyFilesystems(image) }];
+    for (const step of profiles?.steps ?? []) checks.push({ name: step.title, findings: await step.verify(image.tree()) });
+    return resultOf(options, target, rules, checks);
+  } finally {
+    progress.finish();
+    image.close();
+  }
+}
+
+/** What the steps place, found by applying them to another overlay on the same base: "unchanged" is placed too. */
+async function placedBy(image: Image, steps: readonly BoundStep[]): Promise<NonNullable<NodeOptions['placed']>> {
+  const copy = await openUnchanged(image);
+  const tree = copy.tree();
+  for (const step of steps) await step.apply(tree);
+  return tree.actions().map(({ path, action }) => ({ path, removed: action === 'removed' }));
+}
+
+function resultOf(options: VerifyOptions, target: Target | undefined, rules: readonly RuleResult[], checks: readonly Check[]): VerifyResult {
+  const findings: Finding[] = [...rules, ...checks].flatMap((one) => one.findings);
+  const count = (severity: Finding['severity']): number => findings.filter((finding) => finding.severity === severity).length;
+  const { major, minor } = options.kubernetes ?? KUBERNETES;
+  return {
+    image: options.image, target: target ?? null, kubernetes: `${major}.${minor}`, rules, checks,
+    counts: {
+      ok: [...rules.filter(({ status }) => status === 'ok'), ...checks.filter((check) => check.findings.length === 0)].length,
+      errors: count('error'), warnings: count('warning'), notes: count('info'), skipped: rules.filter(({ status }) => status === 'skipped').length,
+    },
+  };
+}
