@@ -9,10 +9,12 @@ import type { BoundStep } from './profile/bind.js';
 import { bindSteps } from './profile/bind.js';
 import type { Problem } from './profile/document.js';
 import { asError, findProfile, readProfile, readWithParents, shippedNames, type ProfileFile } from './profile/files.js';
+import type { Readiness } from './profile/schema.js';
 import type { Variables } from './profile/template.js';
 import { defaultValue, resolveValues, withoutValue, type Declaration, type Declarations, type GivenValues, type Values } from './profile/variables.js';
 
 export type { BoundStep } from './profile/bind.js';
+export type { Readiness } from './profile/schema.js';
 export { profileSchema } from './profile/schema.js';
 
 export interface LoadedProfiles {
@@ -25,6 +27,8 @@ export interface LoadedProfiles {
   readonly variables: Values;
   /** Titles of the steps that `when` skips. */
   readonly skipped: readonly string[];
+  /** Whom the result has to be ready for: the last profile that says so counts. */
+  readonly readiness: Readiness | undefined;
 }
 
 export interface ProfileSummary {
@@ -49,7 +53,9 @@ export function loadProfiles(profiles: readonly string[], values: GivenValues): 
   const problems = bound.flatMap((one) => one.problems);
   if (problems.length > 0) throw asError(problems);
   return {
-    steps: bound.flatMap(({ steps }) => steps), names: files.map(({ form }) => form.name), digests: files.map(({ form, file }) => ({ name: form.name, sha256: createHash('sha256').update(file.text).digest('hex') })), skipped: bound.flatMap(({ skipped }) => skipped),
+    steps: bound.flatMap(({ steps }) => steps), names: files.map(({ form }) => form.name), skipped: bound.flatMap(({ skipped }) => skipped),
+    digests: files.map(({ form, file }) => ({ name: form.name, sha256: createHash('sha256').update(file.text).digest('hex') })),
+    readiness: files.findLast(({ form }) => form.readiness !== undefined)?.form.readiness,
     variables: new Map([...variables].map(([name, value]) => [name, declarations.get(name)?.secret && value !== null ? HIDDEN : value])),
   };
 }

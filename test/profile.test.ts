@@ -100,6 +100,8 @@ const mistakes: [string, string, RegExp][] = [
   ['no kind of step', 'steps:\n  - name: x\n', /:4:5: expected one kind of step in a list item, found none/],
   ['a step that is no mapping', 'steps:\n  - hostname\n', /:4:5: expected a mapping for "steps", found the string "hostname"/],
   ['a name that is no string', 'steps:\n  - hostname: x\n    name: [a]\n', /:5:11: expected a string for "name", found a list of 1/],
+  ['a when_path that is no path', 'steps:\n  - hostname: x\n    when_path: etc/x\n', /:5:16: expected an absolute path for "when_path", found the string "etc\/x"/],
+  ['a readiness that nobody knows', 'readiness: nomad\nsteps: []\n', /:3:12: expected one of "kubespray", "kubeadm", "k3s", "rke2" for "readiness", found the string "nomad"/],
   ['YAML that does not parse', 'steps: [\n', /:4:1: expected valid YAML/],
   ['a key twice', 'steps: []\nsteps: []\n', /:4:1: expected each key once, found "steps" again/],
   ['two documents', 'steps: []\n---\na: 1\n', /:4:1: expected valid YAML/],
@@ -186,6 +188,27 @@ test.each([['', 'skipped'], ['false', 'skipped'], ['0', 'skipped'], ['No', 'skip
   const loaded = load(profile(`${VARIABLES}steps:\n  - hostname: "{{ unset }}"\n    name: the host name\n    when: "{{ unset }}"\n`), [`unset=${value}`]);
   expect(loaded.skipped.length === 1 ? 'skipped' : 'run').toBe(expected);
   if (expected === 'skipped') expect(loaded.skipped).toEqual(['the host name']);
+});
+
+test('when_path leaves a step out of an image without the path, when it is applied and when the result is read', async () => {
+  const loaded = load(profile('variables:\n  v: { description: d, default: /opt/b }\nsteps:\n  - files: [{ path: /etc/one, content: x }]\n    when_path: /opt/a\n  - files: [{ path: /etc/two, content: x }]\n    when_path: [/opt/a, "{{ v }}"]\n'));
+  expect(loaded.steps.map(({ title }) => title)).toEqual(['files: /etc/one, where the image has /opt/a', 'files: /etc/two, where the image has /opt/a and /opt/b']);
+  for (const [there, made] of [[[], []], [['/opt/a'], ['/etc/one']], [['/opt/b'], []], [['/opt/a', '/opt/b'], ['/etc/one', '/etc/two']]] as const) {
+    const tree = memoryTree(Object.fromEntries(there.map((path) => [path, ''])));
+    for (const step of loaded.steps) await step.apply(tree);
+    for (const step of loaded.steps) expect(await step.verify(tree)).toEqual([]);
+    expect(['/etc/one', '/etc/two'].filter((path) => tree.stat(path))).toEqual(made);
+  }
+  const broken = memoryTree({ '/opt/a': '' });
+  expect(await loaded.steps[0]!.verify(broken), 'a step that was due is missed').toHaveLength(1);
+});
+
+test('readiness comes from the last profile that says it', () => {
+  const parent = profile('readiness: k3s\nsteps: []\n', 'r/parent.yaml');
+  const child = profile('readiness: rke2\nextends: [./parent.yaml]\nsteps: []\n', 'r/child.yaml');
+  const silent = profile('extends: [./parent.yaml]\nsteps: []\n', 'r/silent.yaml');
+  const none = profile('steps: []\n', 'r/none.yaml');
+  expect([[parent], [child], [silent], [child, none], [child, silent], [none], [none, parent]].map((paths) => load(paths).readiness)).toEqual(['k3s', 'rke2', 'k3s', 'rke2', 'rke2', undefined, 'k3s']);
 });
 
 test('a vars file, YAML or JSON, is stronger than a default and weaker than --set; the later file wins', async () => {

@@ -8,7 +8,7 @@ import type { Step, StepContext } from '../steps/step.js';
 import { LEFT_OUT, locate, placeKey, type Located, type Path, type Problem, type YamlFile } from './document.js';
 import type { ProfileFile } from './files.js';
 import { checkValue, shown, unknownKey } from './problems.js';
-import { STEP_EXTRAS } from './schema.js';
+import { STEP_EXTRAS, whenPathForm } from './schema.js';
 import { isTemplate, mentions, renderText, wholeVariable, type Variables } from './template.js';
 
 export interface BoundStep {
@@ -78,16 +78,26 @@ function bindStep(file: YamlFile, node: Node, options: BindOptions): { bound?: B
 
   const values = locate(file, node, (text) => renderValue(text, options.variables));
   const { name, when } = values.value as { name?: unknown; when?: unknown };
+  const needed = neededPaths(file, values);
   const skip = 'when' in (raw.value as object) && isOff(when);
   const kind = stepKinds.get(found[0]!)!;
-  const extras = (['name', 'when'] as const).flatMap((key) => extraProblem(file, raw, key));
+  const extras = [...(['name', 'when'] as const).flatMap((key) => extraProblem(file, raw, key)), ...needed.problems];
   const { parsed, problems } = checkValue(file, values, [kind.key], kind.schema, (path) => isUnsure(raw, path, skip, options.unknown));
   if (parsed === undefined && (problems.length > 0 || !skip)) return { skip, problems: [...extras, ...problems] };
-  const title = options.mask(typeof name === 'string' ? name : skip ? kind.key : kind.describe(parsed));
-  return { bound: makeBound(kind, parsed, { title, where: start, directory: file.directory }, options), skip, problems: extras };
+  const what = typeof name === 'string' ? name : skip ? kind.key : `${kind.describe(parsed)}${needed.paths.length > 0 ? `, where the image has ${needed.paths.join(' and ')}` : ''}`;
+  return { bound: makeBound(kind, parsed, { title: options.mask(what), where: start, directory: file.directory, needed: needed.paths }, options), skip, problems: extras };
 }
 
-function makeBound(kind: Step<unknown>, value: unknown, { title, where, directory }: { title: string; where: string; directory: string }, { variables, mask }: BindOptions): BoundStep {
+/** The paths without which a step is left out. */
+function neededPaths(file: YamlFile, values: Located): { paths: readonly string[]; problems: readonly Problem[] } {
+  if (!('when_path' in (values.value as object))) return { paths: [], problems: [] };
+  const { parsed = [], problems } = checkValue(file, values, ['when_path'], whenPathForm);
+  return { paths: [parsed].flat(), problems };
+}
+
+interface Placing { readonly title: string; readonly where: string; readonly directory: string; readonly needed: readonly string[] }
+
+function makeBound(kind: Step<unknown>, value: unknown, { title, where, directory, needed }: Placing, { variables, mask }: BindOptions): BoundStep {
   const context: StepContext = { directory, render: (text) => renderText(text, variables) };
   const placed = async <T>(work: () => T | Promise<T>): Promise<T> => {
     try {
@@ -97,11 +107,12 @@ function makeBound(kind: Step<unknown>, value: unknown, { title, where, director
       throw new RockberryError(error.code, mask(`${where}: ${error.message}`), { hint: error.hint === undefined ? undefined : mask(error.hint), cause: error.cause });
     }
   };
+  const isMeant = (tree: Tree): boolean => needed.every((path) => tree.stat(tree.resolve(path)));
   return {
     step: kind.key, title, where,
     describe: () => mask(kind.describe(value)),
-    apply: (tree) => placed(async () => { await kind.apply(tree, value, context); }),
-    verify: (tree) => placed(async () => (await kind.verify(tree, value, context)).map((finding) => ({ ...finding, message: mask(finding.message) }))),
+    apply: (tree) => placed(async () => { if (isMeant(tree)) await kind.apply(tree, value, context); }),
+    verify: (tree) => placed(async () => (isMeant(tree) ? await kind.verify(tree, value, context) : []).map((finding) => ({ ...finding, message: mask(finding.message) }))),
   };
 }
 

@@ -4,11 +4,20 @@ import { stepKinds } from '../steps/registry.js';
 import { variableName, variableSchema } from './variables.js';
 
 /** Keys that stand beside a step's own. */
-export const STEP_EXTRAS = ['name', 'when'] as const;
+export const STEP_EXTRAS = ['name', 'when', 'when_path'] as const;
+
+/** Who a profile makes a node ready for: what `build` then checks the result against. */
+export const READINESS = ['kubespray', 'kubeadm', 'k3s', 'rke2'] as const;
+export type Readiness = (typeof READINESS)[number];
+
+const imagePath = z.string().regex(/^\/[^\0]*$/, { error: 'expected an absolute path' });
+export const whenPathForm = z.union([imagePath, z.array(imagePath).min(1)])
+  .describe('a path of the image, or several: without all of them the step is left out. Looked at when its turn comes, and again in the result');
 
 export const profileForm = z.strictObject({
   name: z.string().regex(/^[a-z0-9][a-z0-9_-]*$/).describe('lower-case name of the profile'),
   description: z.string().min(1).describe('what it is for, in one sentence'),
+  readiness: z.enum(READINESS).optional().describe('the result is checked for this installer; of several profiles the last one counts'),
   extends: z.array(z.string().min(1)).optional().describe('shipped profiles by name, or files relative to this one; their steps come first'),
   variables: z.record(variableName, variableSchema).optional(),
   steps: z.array(z.record(z.string(), z.unknown())),
@@ -38,6 +47,7 @@ function stepSchema(step: { key: string; summary: string; schema: z.ZodType }): 
       [step.key]: withTemplates(toJson(step.schema)),
       name: { type: 'string', description: 'shown in the plan instead of what the step says of itself' },
       when: { type: ['string', 'boolean', 'number'], description: 'rendered; empty, "false", "0" and "no" skip the step' },
+      when_path: toJson(whenPathForm),
     },
   };
 }

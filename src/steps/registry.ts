@@ -1,6 +1,7 @@
 /** Every kind of step, by its YAML key, in the order in which documentation lists them. */
 import { cmdlineStep } from './cmdline.js';
 import { configTxtStep } from './config_txt.js';
+import { dnfStep } from './dnf.js';
 import { filesStep } from './files.js';
 import { firstBootStep } from './first_boot.js';
 import { growRootStep } from './grow_root.js';
@@ -21,7 +22,7 @@ import { userStep } from './user.js';
 
 const STEPS: readonly Step<unknown>[] = [
   cmdlineStep, configTxtStep, filesStep, overlayStep, hostnameStep, userStep, networkStep, timezoneStep, localeStep, keyboardStep,
-  servicesStep, unitStep, sysctlStep, modulesStep, swapStep, firstBootStep, growRootStep, identityStep,
+  servicesStep, unitStep, sysctlStep, modulesStep, swapStep, dnfStep, firstBootStep, growRootStep, identityStep,
 ];
 
 /** A step only ever gets options that its own schema has let through. */

@@ -14,6 +14,7 @@ const path = (what: string) => z.string().max(255).regex(/^(\/[A-Za-z0-9_.@+-]+)
 
 export const userSchema = z.strictObject({
   name: name.describe('Login name; a user of that name is updated, else created.'),
+  create: z.boolean().describe('false: only a user that the image has is updated; without it nothing is done.').optional(),
   comment: z.string().max(255).regex(/^[^:\n\r\0]*$/, 'expected one line without ":"').describe('Full name or purpose (GECOS).').optional(),
   uid: id('User number; left out: the next free one, as useradd.'),
   gid: id('Number of the primary group; left out: a group of the user\'s own, with the user\'s number where free.'),

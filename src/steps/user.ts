@@ -9,6 +9,7 @@ import { didYouMean } from './nearest.js';
 import { checkOwner, checkPlaced, namesIn, place, removeFile, type Placed } from './placed.js';
 import { parsePublicKey } from './ssh-key.js';
 import type { Step } from './step.js';
+import { isInstalled } from './systemd.js';
 import { userSchema, type UserOptions } from './user-options.js';
 
 const DAY = 86_400; // seconds; shadow(5) counts in days
@@ -23,8 +24,9 @@ export const userStep: Step<UserOptions> = {
     ...(keys.length ? [`${keys.length} SSH ${keys.length === 1 ? 'key' : 'keys'}`] : []), ...(sudo ? [sudo === 'nopasswd' ? 'sudo without password' : 'sudo with password'] : []),
   ].join(', '),
   apply(tree, options) {
-    (options.groups ?? []).forEach((group) => requireGroup(tree, group));
     const existing = find(tree, options.name);
+    if (!existing && options.create === false) return;
+    (options.groups ?? []).forEach((group) => requireGroup(tree, group));
     if (existing) updateAccount(tree, existing, options);
     else createAccount(tree, options);
     setPassword(tree, options);
@@ -38,8 +40,9 @@ export const userStep: Step<UserOptions> = {
   },
   verify(tree, options) {
     const account = find(tree, options.name);
+    if (!account && options.create === false) return [];
     if (!account) return [wrong('/etc/passwd', `expected a user ${options.name} in /etc/passwd, found none`)];
-    return [...checkAccount(tree, account, options), ...checkPassword(tree, options), ...checkKeys(tree, account, options.authorized_keys), ...checkSudo(tree, options)];
+    return [...checkAccount(tree, account, options), ...checkPassword(tree, options), ...checkKeys(tree, account, options.authorized_keys), ...checkSudo(tree, options), ...checkWayIn(tree, options)];
   },
 };
 
@@ -211,4 +214,24 @@ function checkSudo(tree: Tree, options: UserOptions): Finding[] {
   const isIncluded = /^[#@]includedir\s+\/etc\/sudoers\.d\s*$/m.test(readText(tree, '/etc/sudoers') ?? '');
   const unread: Finding = { severity: 'warning', id: 'user-sudoers', subject: '/etc/sudoers', message: 'expected /etc/sudoers to include /etc/sudoers.d, found that it does not', hint: 'install sudo in the image' };
   return [...checkPlaced(tree, 'user', file), ...(isIncluded ? [] : [unread])];
+}
+
+/** A lock must not be the last door that closes: somebody has to have a key, or a password that is neither empty nor locked. */
+function checkWayIn(tree: Tree, { name, lock }: UserOptions): Finding[] {
+  if (lock !== true || isInstalled(tree, 'cloud-init.service') || readAccounts(tree).some((account) => canLogIn(tree, account))) return [];
+  return [{
+    severity: 'error', id: 'user-locked-out', subject: name, message: `expected somebody who can log in once the password of ${name} is locked, found no account with an SSH key or a password`,
+    hint: 'give ssh_keys (and user) or password_hash, or add a user step of your own',
+  }];
+}
+
+function canLogIn(tree: Tree, { name, home, shell }: Account): boolean {
+  if (/\/(nologin|false)$/.test(shell)) return false;
+  const password = findRecord(tree, '/etc/shadow', name)?.[1] ?? '';
+  return (password !== '' && !/^[!*]/.test(password)) || (textOfKeys(tree, home)).split('\n').some((line) => parsePublicKey(line) !== undefined);
+}
+
+function textOfKeys(tree: Tree, home: string): string {
+  const path = `${home}/.ssh/authorized_keys`;
+  return tree.stat(tree.resolve(path))?.type === 'file' ? readText(tree, path)! : '';
 }

@@ -60,9 +60,30 @@ test.each([
   ['a new hash', { password_hash: hash.replaceAll('a', 'b') }, `rocky:${hash.replaceAll('a', 'b')}:${today}:0:99999:7:::`],
   ['a new hash, locked', { password_hash: hash, lock: true }, `rocky:!${hash}:${today}:0:99999:7:::`],
 ])('password of an existing user: %s', async (_, options, line) => {
-  const tree = memoryTree(rocky);
+  const tree = memoryTree({ ...rocky, '/root/.ssh/authorized_keys': key }); // so that a lock shuts nobody out
   expect(await applyTwice(userStep, tree, { name: 'rocky', ...options })).toEqual([]);
   expect(textOf(tree, '/etc/shadow')!.split('\n')[2]).toBe(line);
+});
+
+const other = 'root:x:0:0:root:/root:/bin/bash\nrocky:x:1000:1000::/home/rocky:/bin/bash\nops:x:1001:1001::/home/ops:/bin/bash\n';
+test.each<[string, string | undefined, Record<string, string | Seed>]>([
+  ['nobody else', 'user-locked-out', {}],
+  ['a user with a password', undefined, { '/etc/passwd': other, '/etc/shadow': `rocky:${hash}:1::::::\nops:${hash}:1::::::\n` }],
+  ['a user with a locked password', 'user-locked-out', { '/etc/passwd': other, '/etc/shadow': `rocky:${hash}:1::::::\nops:!${hash}:1::::::\n` }],
+  ['a user without a password', 'user-locked-out', { '/etc/passwd': other, '/etc/shadow': `rocky:${hash}:1::::::\nops::1::::::\n` }],
+  ['a user with a password and no shell', 'user-locked-out', { '/etc/passwd': other.replace('/home/ops:/bin/bash', '/home/ops:/sbin/nologin'), '/etc/shadow': `rocky:${hash}:1::::::\nops:${hash}:1::::::\n` }],
+  ['a key of their own', undefined, { '/home/rocky/.ssh/authorized_keys': `# mine\n${key}\n` }],
+  ['a file without a key', 'user-locked-out', { '/home/rocky/.ssh/authorized_keys': '# none\n' }],
+  ['cloud-init, which brings users at the first boot', undefined, { '/usr/lib/systemd/system/cloud-init.service': '[Unit]\n' }],
+])('a lock that would leave %s is %s', async (_, id, changed) => {
+  const tree = memoryTree({ ...rocky, ...changed });
+  expect((await applyTwice(userStep, tree, { name: 'rocky', lock: true })).map((finding) => finding.id)).toEqual(id === undefined ? [] : [id]);
+});
+
+test('create: false leaves an image without the user alone', async () => {
+  const tree = memoryTree(rocky);
+  expect(await applyTwice(userStep, tree, { name: 'pi', create: false, lock: true, groups: ['no-such-group'] })).toEqual([]);
+  expect(touched(tree)).toEqual([]);
 });
 
 test.each([['!!', false, '!!'], ['!!', true, '!!'], ['', true, '!!'], ['', undefined, ''], [`!${hash}`, false, hash], [`!${hash}`, undefined, `!${hash}`], ['*', true, '!*']])(
