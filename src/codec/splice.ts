@@ -1,7 +1,7 @@
 /**
  * Splice: an image file made from its base and the changes. Chunks (xz blocks, gzip members, zstd frames) that no change touches are copied byte for byte;
  * touched ones are encoded again from the overlay, in pieces of the block size, on all cores. An xz result is one stream with the base's check and both sizes
- * in every block header, so that the next splice finds them too. The cost is that of copying the file, plus encoding what changed.
+ * in every block header: a header without them (xz on one core) is written anew. The cost is that of copying the file, plus encoding what changed.
  */
 import { availableParallelism } from 'node:os';
 import { equalBytes } from '../bytes/fields.js';
@@ -138,6 +138,10 @@ async function xzJoiner(file: ReadableDevice, path: string, options: EncodeOptio
     start: () => [encodeStreamHeader(check)],
     copy(chunk) {
       const header = parseBlockHeader(file.read(chunk.packed.offset, Math.min(1024, chunk.unpadded)), path);
+      if (header.packedSize !== undefined && header.plainSize !== undefined) {
+        records.push({ unpadded: chunk.unpadded, plain: chunk.plain.length });
+        return { head: NOTHING, from: chunk.packed.offset };
+      }
       const packedSize = chunk.unpadded - header.length - checkLength(check);
       const head = encodeBlockHeader(packedSize, chunk.plain.length, header.filterCount, header.filters);
       records.push({ unpadded: head.length + packedSize + checkLength(check), plain: chunk.plain.length });
