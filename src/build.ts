@@ -115,7 +115,9 @@ async function write(job: Job, target: Target): Promise<BuildResult> {
   const hasher = rangeHasher(base.splice ? [] : ranges);
   if (!job.options.imageOnly) void base.sha256(); // for the manifest, while the image is written
   progress.phase(`writing ${target.output}`);
-  const staged = await stageOutput(target.output, encoded(job, target.format, hasher.feed), { force: target.force, sparse: target.format === 'raw' });
+  const staged = await stageOutput(target.output, encoded(job, target.format, hasher.feed), {
+    force: target.force, sparse: target.format === 'raw', ...(target.format === 'raw' && image.decoded.format === 'raw' && { cloneOf: { path: base.path, changed: target.changed } }),
+  });
   const all = [staged];
   try {
     progress.phase(`checking ${target.output}`);

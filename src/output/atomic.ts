@@ -10,6 +10,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { hostError, systemCode } from '../device/host.js';
 import { RockberryError } from '../errors.js';
 import { type Progress, silentProgress } from '../report.js';
+import { cloneInto, type CloneOf } from './clone.js';
 import { createSink } from './sink.js';
 
 export interface Staged {
@@ -32,6 +33,8 @@ export interface StageOptions {
   readonly progress?: Progress;
   /** Bytes to come, for the progress, where known. */
   readonly total?: number;
+  /** A file with the same bytes but for some ranges: its blocks are shared where the filesystem can, and `pieces` are then only hashed outside them. */
+  readonly cloneOf?: CloneOf;
 }
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
@@ -164,13 +167,13 @@ function stagedFile(part: string, path: string, force: boolean, bytes: number, s
 }
 
 /** Opens the temporary file for `output`, an absolute path; it is new, and nobody else's. */
-function openPart(output: string): { part: string; fd: number } {
+function openPart(output: string, cloneOf: CloneOf | undefined): { part: string; fd: number; cloned: boolean } {
   const part = join(dirname(output), `.${basename(output)}.rockberry-${process.pid}.part`);
   try {
     removeStale(output);
     const fd = openSync(part, 'wx+', 0o666);
     track(part);
-    return { part, fd };
+    return { part, ...(cloneOf ? cloneInto(part, fd, cloneOf) : { fd, cloned: false }) };
   } catch (error) {
     if (systemCode(error) === 'EEXIST') throw refused(`${output} is being written already, to ${part}`, 'wait for it');
     throw hostError(error, 'write', output);
@@ -183,8 +186,8 @@ export async function stageOutput(path: string, pieces: AsyncIterable<Uint8Array
   const force = options.force ?? false;
   checkOutput(output, force);
   const progress = options.progress ?? silentProgress;
-  const { part, fd } = openPart(output);
-  const sink = createSink(fd, options.sparse ?? false);
+  const { part, fd, cloned } = openPart(output, options.cloneOf);
+  const sink = createSink(fd, { sparse: options.sparse ?? false, ...(cloned && { only: options.cloneOf!.changed }) });
   try {
     for await (const piece of pieces) {
       await sink.write(piece);

@@ -1,6 +1,7 @@
 /** Where output bytes go: to a file, with holes for zeros where asked, and through SHA-256, which sees every byte. */
 import { write } from 'node:fs';
 import { isZero } from '../bytes/fields.js';
+import { type Range, rangeEnd } from '../bytes/ranges.js';
 import { createHasher } from './hasher.js';
 
 export interface Sink {
@@ -45,14 +46,26 @@ function* dataRuns(piece: Uint8Array, offset: number): Iterable<{ from: number; 
   if (start >= 0) yield { from: start, to: piece.length };
 }
 
-/** A sink for an open, empty file; the file's length is set by whoever opened it. A piece is hashed while it is written. */
-export function createSink(fd: number, sparse: boolean): Sink {
+/** The parts of a piece that lie in `ranges`, counted from the start of the piece. */
+function partsIn(ranges: readonly Range[], piece: Uint8Array, offset: number): { from: number; to: number }[] {
+  return ranges.map((range) => ({ from: Math.max(0, range.offset - offset), to: Math.min(piece.length, rangeEnd(range) - offset) })).filter(({ from, to }) => from < to);
+}
+
+export interface SinkOptions {
+  /** Leave holes where the bytes are zero: the file must be empty. */
+  readonly sparse: boolean;
+  /** Only what lies in these is written, in bytes of the file: the rest is there already. */
+  readonly only?: readonly Range[];
+}
+
+/** A sink for an open file, from its start; the file's length is set by whoever opened it. A piece is hashed while it is written. */
+export function createSink(fd: number, { sparse, only }: SinkOptions): Sink {
   const hasher = createHasher();
   let offset = 0;
   return {
     async write(piece) {
-      const runs = sparse ? [...dataRuns(piece, offset)] : [{ from: 0, to: piece.length }];
-      const hashed = hasher.update(piece, runs.length === 0);
+      const runs = only ? partsIn(only, piece, offset) : sparse ? [...dataRuns(piece, offset)] : [{ from: 0, to: piece.length }];
+      const hashed = hasher.update(piece, !only && runs.length === 0);
       const writes = runs.map(({ from, to }) => writeAll(fd, piece.subarray(from, to), offset + from));
       offset += piece.length;
       const failed = (await Promise.allSettled([hashed, ...writes])).find((result) => result.status === 'rejected'); // none may go on when the file is closed
