@@ -1,5 +1,6 @@
 /** What a Rocky 9 node image has outside accounts and units: configuration, the policy, locales, zones, keymaps, kernel modules' indexes. */
 import { readFileSync } from 'node:fs';
+import { kernelModules } from './kernel.mjs';
 
 /** The keys of rocky-release's and almalinux-release's own os-release. */
 function osRelease(version, brand) {
@@ -103,6 +104,10 @@ function configuration(tree) {
   tree.file('/etc/chrony.keys', '', 0o640, 0, 994);
   tree.directory('/etc/firewalld/zones', 0o750);
   tree.file('/etc/firewalld/firewalld.conf', 'DefaultZone=public\nFirewallBackend=nftables\n');
+  const zone = (ports) => `<?xml version="1.0" encoding="utf-8"?>\n<zone>\n  <short>Public</short>\n  <service name="ssh"/>\n  <service name="dhcpv6-client"/>\n  <service name="cockpit"/>\n${ports}  <forward/>\n</zone>\n`;
+  tree.file('/usr/lib/firewalld/zones/public.xml', zone(''));
+  tree.file('/usr/lib/firewalld/zones/trusted.xml', '<?xml version="1.0" encoding="utf-8"?>\n<zone target="ACCEPT">\n  <short>Trusted</short>\n  <forward/>\n</zone>\n');
+  tree.file('/etc/firewalld/zones/public.xml', zone('  <port port="22" protocol="tcp"/>\n')); // the kickstart's "firewall --enabled --port=22:tcp"
   tree.file('/etc/dnf/dnf.conf', '[main]\ngpgcheck=1\ninstallonly_limit=3\nclean_requirements_on_remove=True\nbest=True\nskip_if_unavailable=False\n');
   tree.file('/etc/yum.repos.d/rocky.repo', '[baseos]\nname=Rocky Linux $releasever - BaseOS\nmirrorlist=https://mirrors.rockylinux.org/mirrorlist?arch=$basearch&repo=BaseOS-$releasever$rltype\ngpgcheck=1\nenabled=1\n');
   tree.link('/etc/yum.conf', 'dnf/dnf.conf');
@@ -113,15 +118,26 @@ function programs(tree) {
   const script = (text) => `#!/bin/bash\n# placeholder\n${text}`;
   tree.file('/usr/bin/growpart', script('exit 1\n'), 0o755);
   tree.file('/usr/bin/rootfs-expand', script('growpart "$disk" 3 && resize2fs "$root"\n'), 0o755);
-  for (const name of ['bash', 'env', 'python3.9', 'systemctl', 'nmcli', 'dnf-3', 'ls', 'cat']) tree.file(`/usr/bin/${name}`, '\x7fELF placeholder\n', 0o755);
+  for (const name of ['bash', 'env', 'systemctl', 'nmcli', 'dnf-3', 'chronyc', 'firewall-cmd', 'findmnt', 'lsblk', 'mount', 'umount', 'cp', 'ls', 'cat', 'touch', 'curl']) tree.file(`/usr/bin/${name}`, '\x7fELF placeholder\n', 0o755);
   tree.link('/usr/bin/sh', 'bash');
-  tree.link('/usr/bin/python3', 'python3.9');
   tree.link('/usr/bin/dnf', 'dnf-3');
-  for (const name of ['sshd', 'NetworkManager', 'chronyd', 'nologin', 'resize2fs', 'ldconfig']) tree.file(`/usr/sbin/${name}`, '\x7fELF placeholder\n', 0o755);
+  for (const name of ['sshd', 'NetworkManager', 'chronyd', 'nologin', 'resize2fs', 'ldconfig', 'firewalld', 'losetup', 'swapoff', 'sysctl', 'ip', 'kmod']) tree.file(`/usr/sbin/${name}`, '\x7fELF placeholder\n', 0o755);
+  tree.link('/usr/sbin/modprobe', 'kmod');
   tree.link('/usr/sbin/init', '../lib/systemd/systemd');
   tree.file('/usr/lib/systemd/systemd', '\x7fELF placeholder\n', 0o755);
   tree.file('/usr/lib/ld-linux-aarch64.so.1', '\x7fELF placeholder\n', 0o755);
   tree.file('/usr/lib64/libc.so.6', `\x7fELF placeholder${'\0'.repeat(200_000)}end\n`, 0o755); // several blocks, with a hole's worth of zeros
+}
+
+/** python3 and python3-libselinux, whose package directory is what Ansible's `setype` and `selinux` modules import. */
+function python(tree, version) {
+  const packages = `/usr/lib64/python${version}/site-packages`;
+  const suffix = `cpython-${version.replace('.', '')}-aarch64-linux-gnu.so`;
+  tree.file(`/usr/bin/python${version}`, '\x7fELF placeholder\n', 0o755);
+  tree.link('/usr/bin/python3', `python${version}`);
+  tree.link('/usr/libexec/platform-python', `../bin/python${version}`);
+  tree.file(`${packages}/selinux/__init__.py`, '# placeholder for python3-libselinux\n');
+  for (const name of [`selinux/_selinux.${suffix}`, `selinux/audit2why.${suffix}`, `_selinux.${suffix}`]) tree.file(`${packages}/${name}`, '\x7fELF placeholder\n', 0o755);
 }
 
 function localisation(tree) {
@@ -136,19 +152,6 @@ function localisation(tree) {
   tree.file('/usr/lib/kbd/keymaps/legacy/i386/qwerty/us.map.gz', 'placeholder\n');
   // Enough names for a hashed directory of two levels of blocks; e2fsck -D makes the hash tree.
   for (let number = 0; number < 700; number++) tree.file(`/usr/share/licenses/sample/LICENSE.${String(number).padStart(3, '0')}.of-a-package-with-a-long-name`, '');
-}
-
-const MODULES = ['kernel/fs/overlayfs/overlay', 'kernel/net/bridge/bridge', 'kernel/net/bridge/br_netfilter', 'kernel/drivers/net/vxlan/vxlan', 'kernel/net/netfilter/ipvs/ip_vs',
-  'kernel/net/netfilter/ipvs/ip_vs_rr', 'kernel/net/netfilter/ipvs/ip_vs_wrr', 'kernel/net/netfilter/ipvs/ip_vs_sh', 'kernel/net/netfilter/nf_conntrack',
-  'kernel/net/netfilter/ipset/ip_set', 'kernel/net/netfilter/nf_tables', 'kernel/drivers/net/wireguard/wireguard', 'kernel/drivers/net/veth', 'kernel/drivers/block/zram/zram'];
-
-function kernel(tree, release) {
-  const root = `/usr/lib/modules/${release}`;
-  const needs = { bridge: 'kernel/net/802/stp.ko.xz', br_netfilter: 'kernel/net/bridge/bridge.ko.xz', ip_vs: 'kernel/net/netfilter/nf_conntrack.ko.xz' };
-  tree.file(`${root}/modules.order`, MODULES.map((name) => `${name}.ko\n`).join(''));
-  tree.file(`${root}/modules.dep`, MODULES.map((name) => `${name}.ko.xz: ${needs[name.split('/').at(-1)] ?? ''}`.trimEnd() + '\n').join(''));
-  tree.file(`${root}/modules.builtin`, ['kernel/fs/ext4/ext4.ko', 'kernel/fs/configfs/configfs.ko', 'kernel/crypto/crypto.ko', 'kernel/net/ipv6/ipv6.ko'].join('\n') + '\n');
-  for (const name of MODULES) tree.file(`${root}/${name}.ko.xz`, 'placeholder\n');
 }
 
 function policy(tree) {
@@ -174,20 +177,21 @@ SELINUXTYPE=targeted
 }
 
 /** Everything of an EL root but accounts, units and fstab. */
-export function base(tree, { version, kernelRelease, brand = 'Rocky Linux' }) {
+export function base(tree, { version, kernels, brand = 'Rocky Linux' }) {
   skeleton(tree);
   identity(tree, version, brand);
   privileged(tree);
   configuration(tree);
   programs(tree);
+  python(tree, version.startsWith('10') ? '3.12' : '3.9');
   localisation(tree);
-  kernel(tree, kernelRelease);
+  for (const kernel of kernels) kernelModules(tree, kernel);
   policy(tree);
 }
 
 /** The root of a distribution that is not EL: no policy, no os-release but its own. */
-export function otherRelease(tree, { id, name, version, codename }) {
-  base(tree, { version, kernelRelease: '6.12.25+rpt-rpi-v8' });
+export function otherRelease(tree, { id, name, version, codename, kernels }) {
+  base(tree, { version, kernels });
   for (const path of [...tree.nodes.keys()]) {
     if (path.startsWith('/etc/selinux') || path === '/etc/sysconfig/selinux' || /\/etc\/(rocky|redhat|system)-release/.test(path)) tree.remove(path);
   }

@@ -1,69 +1,35 @@
-/** What the firmware's FAT holds. Firmware, kernels and device trees are placeholders; the text files are the real ones' text. */
+/** What the firmware's FAT holds. Firmware is a placeholder; the text files are the real ones' text, device trees and kernels are as far as anybody reads them. */
+import { flattened } from './fdt.mjs';
+import { kernelConfig, kernelImage } from './kernel.mjs';
 
-const BOARDS = ['bcm2710-rpi-2-b', 'bcm2710-rpi-3-b', 'bcm2710-rpi-3-b-plus', 'bcm2710-rpi-cm3', 'bcm2710-rpi-zero-2-w', 'bcm2711-rpi-4-b', 'bcm2711-rpi-400', 'bcm2711-rpi-cm4'];
+const BOARDS = {
+  'bcm2710-rpi-2-b': 'Raspberry Pi 2 Model B rev 1.2', 'bcm2710-rpi-3-b': 'Raspberry Pi 3 Model B', 'bcm2710-rpi-3-b-plus': 'Raspberry Pi 3 Model B+', 'bcm2710-rpi-cm3': 'Raspberry Pi Compute Module 3',
+  'bcm2710-rpi-zero-2-w': 'Raspberry Pi Zero 2 W', 'bcm2711-rpi-4-b': 'Raspberry Pi 4 Model B', 'bcm2711-rpi-400': 'Raspberry Pi 400', 'bcm2711-rpi-cm4': 'Raspberry Pi Compute Module 4',
+};
+const PI5 = { 'bcm2712-rpi-5-b': 'Raspberry Pi 5 Model B' };
 const placeholder = (name) => `placeholder for ${name}\n`;
 
-/** An arm64 kernel's magic ("ARM\x64" at byte 56 of the Image header, Documentation/arm64/booting.rst), and nothing behind it. */
-function kernelImage() {
-  const header = Buffer.alloc(4096);
-  header.writeUInt32LE(0x644d5241, 56);
-  return header;
+/** What raspberrypi/linux's device trees put in front of cmdline.txt; since 6.12 it turns the memory controller off (PR #6439), before that the kernel did. */
+function bootArguments(board, isModern) {
+  const off = isModern ? ' cgroup_disable=memory' : '';
+  if (board.startsWith('bcm2712')) return `reboot=w coherent_pool=1M 8250.nr_uarts=1 pci=pcie_bus_safe${off} numa_policy=interleave`;
+  return `coherent_pool=1M 8250.nr_uarts=1 snd_bcm2835.enable_headphones=0${off}${isModern && board.startsWith('bcm2711') ? ' numa_policy=interleave' : ''}`;
 }
 
-/** A flattened device tree with an empty root node (Devicetree Specification 0.4, chapter 5). */
-function deviceTree() {
-  const tree = Buffer.alloc(72);
-  [0xd00dfeed, 72, 56, 72, 40, 17, 16, 0, 0, 16].forEach((word, at) => tree.writeUInt32BE(word, at * 4)); // header; reserve map at 40 is zeros
-  [1, 0, 2, 9].forEach((word, at) => tree.writeUInt32BE(word, 56 + at * 4)); // BEGIN_NODE "" END_NODE END
-  return tree;
+function deviceTree(board, model, isModern) {
+  const chip = board.slice(0, 'bcm2711'.length);
+  return flattened({
+    '#address-cells': [2], '#size-cells': [1], compatible: [`raspberrypi,${board.slice(chip.length + '-rpi-'.length)}`, `brcm,${chip}`], model,
+    aliases: { serial0: '/soc/serial@7e215040', ethernet0: '/scb/ethernet@7d580000' },
+    chosen: { bootargs: bootArguments(board, isModern), 'stdout-path': 'serial0:115200n8' },
+    'memory@0': { device_type: 'memory', reg: [0, 0, 0] },
+  });
 }
 
-export const KERNEL_CONFIG = `#
-# Automatically generated file; DO NOT EDIT.
-# Linux/arm64 6.1.31 Kernel Configuration (excerpt: a sample)
-#
-CONFIG_ARM64=y
-CONFIG_LOCALVERSION="-v8"
-CONFIG_SWAP=y
-CONFIG_SYSVIPC=y
-CONFIG_CGROUPS=y
-CONFIG_MEMCG=y
-CONFIG_MEMCG_KMEM=y
-CONFIG_BLK_CGROUP=y
-CONFIG_CGROUP_SCHED=y
-CONFIG_FAIR_GROUP_SCHED=y
-CONFIG_CFS_BANDWIDTH=y
-CONFIG_CGROUP_PIDS=y
-CONFIG_CGROUP_FREEZER=y
-# CONFIG_CGROUP_HUGETLB is not set
-CONFIG_CPUSETS=y
-CONFIG_CGROUP_DEVICE=y
-CONFIG_CGROUP_CPUACCT=y
-CONFIG_CGROUP_BPF=y
-CONFIG_NAMESPACES=y
-CONFIG_UTS_NS=y
-CONFIG_IPC_NS=y
-CONFIG_USER_NS=y
-CONFIG_PID_NS=y
-CONFIG_NET_NS=y
-CONFIG_SECCOMP=y
-CONFIG_SECCOMP_FILTER=y
-CONFIG_SECURITY_SELINUX=y
-CONFIG_EXT4_FS=y
-CONFIG_OVERLAY_FS=m
-CONFIG_BRIDGE=m
-CONFIG_BRIDGE_NETFILTER=m
-CONFIG_VXLAN=m
-CONFIG_VETH=m
-CONFIG_WIREGUARD=m
-CONFIG_NF_CONNTRACK=m
-CONFIG_NF_TABLES=m
-CONFIG_IP_SET=m
-CONFIG_IP_VS=m
-CONFIG_IP_VS_RR=m
-CONFIG_ZRAM=m
-CONFIG_VFAT_FS=y
-`;
+/** An overlay that changes nothing. */
+function overlay() {
+  return flattened({ compatible: 'brcm,bcm2835', 'fragment@0': { 'target-path': '/', __overlay__: {} } });
+}
 
 function firmware() {
   const files = { 'bootcode.bin': placeholder('bootcode.bin') };
@@ -73,38 +39,45 @@ function firmware() {
   return files;
 }
 
-function deviceTrees(boards = BOARDS) {
+function deviceTrees(isModern, boards = BOARDS) {
   const files = {};
-  for (const board of boards) files[`${board}.dtb`] = deviceTree();
+  for (const [board, model] of Object.entries(boards)) files[`${board}.dtb`] = deviceTree(board, model, isModern);
   files['overlays/README'] = 'Introduction\n============\nplaceholder\n';
-  for (const name of ['disable-bt', 'disable-wifi', 'miniuart-bt', 'vc4-kms-v3d']) files[`overlays/${name}.dtbo`] = deviceTree();
+  for (const name of ['disable-bt', 'disable-wifi', 'miniuart-bt', 'vc4-kms-v3d']) files[`overlays/${name}.dtbo`] = overlay();
   return files;
 }
 
-/** Family A, §3A of the facts: no config.txt. */
-export function legacyBoot(kernelRelease, cmdline) {
+/** The device trees as the older kernel package keeps them on the root filesystem, to copy from. */
+export function legacyDeviceTrees() {
+  return deviceTrees(false);
+}
+
+/** Family A, §3A of the facts: no config.txt. The .inc files are those of raspberrypi2.spec. */
+export function legacyBoot(kernel, cmdline) {
+  const { release } = kernel;
+  const inclusion = `arm_64bit=1\nkernel kernel-${release}.img\ninitramfs initramfs-${release}.img followkernel\n`;
   return {
     ...firmware(),
     'cmdline.txt': cmdline,
     'COPYING.linux-6.1': placeholder('the GNU GPL, version 2'),
-    [`kernel-${kernelRelease}.img`]: kernelImage(),
-    'kernel8.img': kernelImage(),
-    [`config-${kernelRelease}`]: KERNEL_CONFIG,
-    [`config-kernel-${kernelRelease}.inc`]: `kernel=kernel-${kernelRelease}.img\ninitramfs initramfs-${kernelRelease}.img followkernel\n`,
-    'config-kernel.inc': `kernel=kernel-${kernelRelease}.img\ninitramfs initramfs-${kernelRelease}.img followkernel\n`,
-    [`initramfs-${kernelRelease}.img`]: placeholder('initramfs'),
-    ...deviceTrees(),
+    [`kernel-${release}.img`]: kernelImage(kernel),
+    'kernel8.img': kernelImage(kernel),
+    [`config-${release}`]: kernelConfig(kernel),
+    [`config-kernel-${release}.inc`]: inclusion,
+    'config-kernel.inc': inclusion,
+    [`initramfs-${release}.img`]: placeholder('initramfs'),
+    ...deviceTrees(false),
   };
 }
 
-/** Family B and its relatives: config.txt, two kernels. */
-export function modernBoot(config, cmdline, prefix = '') {
+/** Family B and its relatives: config.txt, a kernel with pages of 4 KiB and one of 16 for the Pi 5. */
+export function modernBoot([small, large], config, cmdline, prefix = '') {
   const kernels = {
     'cmdline.txt': cmdline,
-    'kernel8.img': kernelImage(),
-    'kernel_2712.img': kernelImage(),
+    'kernel8.img': kernelImage(small),
+    'kernel_2712.img': kernelImage(large),
     initramfs8: placeholder('initramfs8'),
-    ...deviceTrees([...BOARDS, 'bcm2712-rpi-5-b']),
+    ...deviceTrees(true, { ...BOARDS, ...PI5 }),
   };
   const placed = Object.fromEntries(Object.entries(kernels).map(([path, text]) => [`${prefix}${path}`, text]));
   return { ...firmware(), 'config.txt': config, ...placed };

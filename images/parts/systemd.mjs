@@ -57,8 +57,22 @@ Also=NetworkManager-wait-online.service
     service('/usr/bin/nm-online -s -q', 'Type=oneshot\nRemainAfterExit=yes\n'), 'WantedBy=network-online.target\n'),
   'chronyd.service': unit('NTP client/server', service('/usr/sbin/chronyd $OPTIONS', 'Type=forking\nPIDFile=/run/chrony/chronyd.pid\n'),
     'WantedBy=multi-user.target\n'),
-  'chrony-wait.service': unit('Wait for chrony to synchronize system clock',
-    service('/usr/bin/chronyc -h 127.0.0.1,::1 waitsync 0 0.1 0.0 1', 'Type=oneshot\nRemainAfterExit=yes\n'), 'WantedBy=multi-user.target\n'),
+  'chrony-wait.service': `[Unit]
+Description=Wait for chrony to synchronize system clock
+After=chronyd.service
+Requires=chronyd.service
+Before=time-sync.target
+Wants=time-sync.target
+
+[Service]
+Type=oneshot
+ExecStart=/usr/bin/chronyc -h 127.0.0.1,::1 waitsync 0 0.1 0.0 1
+TimeoutStartSec=180
+RemainAfterExit=yes
+
+[Install]
+WantedBy=multi-user.target
+`,
   'firewalld.service': `[Unit]
 Description=firewalld - dynamic firewall daemon
 Before=network-pre.target
