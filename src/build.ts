@@ -1,22 +1,21 @@
 /** The main job: profiles → base image → steps on an overlay → splice or encode → reopen as a stranger → verify → rename. The base is only ever read. */
 import { rmSync } from 'node:fs';
-import { ENDINGS, blockMap, changedFiles, checkBeside, fromScan, stageBeside, tool } from './beside.js';
+import { ENDINGS, blockMap, checkBeside, fromScan, stageBeside, tool } from './beside.js';
 import { chunkStarts, openBase, scanBase, type Base } from './base.js';
 import type { Range } from './bytes/ranges.js';
 import type { Cache, ScanRecord } from './cache/cache.js';
 import { formatOfName, type ImageFormat } from './codec/codec.js';
 import { encodeImage, encodedBlockSize, type EncodeOptions } from './codec/encode.js';
-import { spliceImage, verifySplice } from './codec/splice.js';
-import { RockberryError } from './errors.js';
-import { openImageFile, openUnchanged, requireRoles, type Image } from './image/image.js';
+import { spliceImage } from './codec/splice.js';
+import { requireRoles, type Image } from './image/image.js';
 import { mappedRanges } from './image/mapped.js';
 import { checkOutput, stageOutput, type Staged } from './output/atomic.js';
 import { planRanges } from './output/bmap.js';
-import { hashFile, rangeHasher } from './output/hashes.js';
+import { rangeHasher } from './output/hashes.js';
 import type { ManifestInput } from './output/manifest.js';
 import { loadProfiles, type LoadedProfiles } from './profile.js';
 import { hasErrors, silentProgress, type FileAction, type Finding, type Progress } from './report.js';
-import { verifyResult, type Check } from './verify/result.js';
+import { countRules, readBack, type ReadBack } from './read-back.js';
 
 export interface BuildOptions {
   readonly image: string;
@@ -51,7 +50,9 @@ export interface BuildResult {
   readonly profiles: readonly string[];
   readonly steps: readonly string[];
   readonly skipped: readonly string[];
-  readonly checks: readonly { readonly name: string; readonly findings: number }[];
+  readonly checks: readonly { readonly name: string; readonly findings: number; readonly errors: number }[];
+  /** What `rockberry verify` says of the result; its errors fail the build when a profile names its installer. null when nothing was written. */
+  readonly readiness: { readonly target: string | null; readonly errors: number; readonly warnings: number } | null;
 }
 
 /** What a build works with from its beginning to its end. */
@@ -87,7 +88,7 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
     const scan = base.splice ? await scanBase(base, options.cache, progress) : undefined;
     await applySteps(job);
     const changed = base.image.overlay.changes();
-    if (options.dryRun || options.output === undefined || format === undefined) return summary(job, changed, undefined, []);
+    if (options.dryRun || options.output === undefined || format === undefined) return summary(job, changed, undefined, { checks: [], files: [], rules: [] });
     return await write(job, { output: options.output, format, force: options.force ?? false, scan, changed });
   } finally {
     progress.finish();
@@ -110,7 +111,7 @@ async function applySteps({ image, profiles, progress }: Job): Promise<void> {
 }
 
 async function write(job: Job, target: Target): Promise<BuildResult> {
-  const { base, image, progress } = job;
+  const { base, image, profiles, progress } = job;
   const ranges = planRanges(mappedRanges(image), base.splice ? chunkStarts(image.decoded) : blockStarts(image.overlay.size, target.format, job.encode));
   const hasher = rangeHasher(base.splice ? [] : ranges);
   if (!job.options.imageOnly) void base.sha256(); // for the manifest, while the image is written
@@ -123,15 +124,15 @@ async function write(job: Job, target: Target): Promise<BuildResult> {
     progress.phase(`checking ${target.output}`);
     const known = target.scan ? fromScan(target.scan) : hasher.results();
     const changedForMap = base.splice ? target.changed : []; // the hasher saw the overlay itself
-    const { checks, files } = await verifyStaged(job, target, staged);
+    const read = await readBack({ ...target, base, staged, profiles, withFiles: !job.options.imageOnly, progress });
     const done = { output: target.output, sha256: staged.sha256, bytes: staged.bytes };
-    if (checks.some(({ findings }) => hasErrors(findings))) {
+    if (read.checks.some(({ findings }) => hasErrors(findings))) {
       staged.discard();
-      return summary(job, target.changed, undefined, checks);
+      return summary(job, target.changed, undefined, read);
     }
-    if (!job.options.imageOnly) all.push(...await stageBeside(target.output, staged.sha256, blockMap(image.overlay, ranges, changedForMap, known), await manifest(job, target, staged, files, checks)));
+    if (!job.options.imageOnly) all.push(...await stageBeside(target.output, staged.sha256, blockMap(image.overlay, ranges, changedForMap, known), await manifest(job, target, staged, read)));
     publish(target.output, all);
-    return summary(job, target.changed, done, checks);
+    return summary(job, target.changed, done, read);
   } catch (error) {
     all.forEach((file) => file.discard());
     throw error;
@@ -156,42 +157,7 @@ function blockStarts(size: number, format: ImageFormat, encode: EncodeOptions): 
   return Array.from({ length: Math.ceil(size / blockSize) }, (_, at) => at * blockSize);
 }
 
-/** Opens what was written as a stranger would: is every byte on the disk what was meant, and is the image what the profiles ask for? */
-async function verifyStaged(job: Job, target: Target, staged: Staged): Promise<{ checks: Check[]; files: ManifestInput['files'] }> {
-  const { base, image, profiles, progress } = job;
-  // A raw image was hashed on its way to the disk and is as large as the card: hashing it again would double the time of a copy for bytes that are still in memory.
-  const reread = base.splice || target.format === 'raw' ? undefined : hashFile(staged.path);
-  reread?.catch(() => undefined); // reported where it is awaited
-  const reopened = await openImageFile(staged.path, { progress });
-  const original = await openUnchanged(image);
-  try {
-    if (base.splice) verifySplice(image.decoded, base.path, image.overlay, reopened.decoded, staged.path);
-    else compareChanged(image, reopened, target);
-    const checks = await verifyResult(reopened, original.decoded.device, profiles.steps);
-    const files = job.options.imageOnly ? [] : changedFiles(original, reopened, image.tree().actions());
-    if (reread && await reread !== staged.sha256) throw differs(target.output, 'its sha256 is another than that of the bytes that were written');
-    return { checks, files };
-  } finally {
-    reopened.close();
-  }
-}
-
-const PIECE = 4 << 20; // bytes
-
-function compareChanged(image: Image, reopened: Image, { changed, output }: Target): void {
-  for (const { offset, length } of changed) {
-    for (let at = offset; at < offset + length; at += PIECE) {
-      const size = Math.min(PIECE, offset + length - at);
-      if (Buffer.compare(reopened.decoded.device.read(at, size), image.overlay.read(at, size)) !== 0) throw differs(output, `byte ${at} and after`);
-    }
-  }
-}
-
-function differs(output: string, what: string): RockberryError {
-  return new RockberryError('io', `expected ${output} to read back as it was written, found a difference: ${what}`, { hint: 'check the disk and its cable, then build again' });
-}
-
-async function manifest({ options, base, image, profiles }: Job, { output, format, changed }: Target, staged: Staged, files: ManifestInput['files'], checks: readonly Check[]): Promise<ManifestInput> {
+async function manifest({ options, base, image, profiles }: Job, { output, format, changed }: Target, staged: Staged, { checks, files }: ReadBack): Promise<ManifestInput> {
   return {
     tool: tool(),
     base: { name: options.image, sha256: await base.sha256(), bytes: base.fileBytes, format: image.decoded.format },
@@ -208,7 +174,7 @@ async function manifest({ options, base, image, profiles }: Job, { output, forma
 type Written = Pick<BuildResult, 'output' | 'sha256' | 'bytes'>;
 const NOTHING: Written = { output: null, sha256: null, bytes: null };
 
-function summary({ options, image, profiles }: Job, changed: readonly Range[], written: Written | undefined, checks: readonly Check[]): BuildResult {
+function summary({ options, image, profiles }: Job, changed: readonly Range[], written: Written | undefined, { checks, rules }: ReadBack): BuildResult {
   return {
     image: options.image,
     ...(written ?? NOTHING),
@@ -219,6 +185,7 @@ function summary({ options, image, profiles }: Job, changed: readonly Range[], w
     profiles: profiles.names,
     steps: profiles.steps.map(({ title }) => title),
     skipped: profiles.skipped,
-    checks: checks.map(({ name, findings }) => ({ name, findings: findings.length })),
+    checks: checks.map(({ name, findings }) => ({ name, findings: findings.length, errors: findings.filter(({ severity }) => severity === 'error').length })),
+    readiness: written ? { target: profiles.readiness ?? null, ...countRules(rules) } : null,
   };
 }

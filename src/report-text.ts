@@ -17,10 +17,16 @@ export function buildText(result: BuildResult, dryRun: boolean): string {
     `  ${humanBytes(bytes)} of ${humanBytes(result.imageBytes)}, in ${result.changed.length} range${result.changed.length === 1 ? '' : 's'}`,
   ];
   if (dryRun) return [...lines, '', 'nothing was written (--dry-run)'].join('\n');
-  lines.push('', 'checked', ...result.checks.map(({ name, findings }) => `  ${findings === 0 ? 'ok' : 'FAILED'}  ${name}`), ...findingLines(result.findings), '');
+  lines.push('', 'checked', ...result.checks.map(({ name, findings, errors }) => `  ${findings === 0 ? 'ok' : errors > 0 ? 'FAILED' : 'ok, with warnings'}  ${name}`), ...findingLines(result.findings), '');
   if (result.output === null) lines.push('not written: the result did not pass its checks');
-  else lines.push(`${result.output}: ready to flash, ${humanBytes(result.bytes ?? 0)}`, `sha256 ${result.sha256}`);
+  else lines.push(...readinessLines(result), `${result.output}: ready to flash, ${humanBytes(result.bytes ?? 0)}`, `sha256 ${result.sha256}`);
   return lines.join('\n');
+}
+
+/** A profile that names no installer is not judged by one; what Kubernetes would still miss is told in one line. */
+function readinessLines({ readiness, output }: BuildResult): string[] {
+  if (!readiness || readiness.target !== null || readiness.errors + readiness.warnings === 0) return [];
+  return [`for Kubernetes: ${readiness.errors} errors, ${readiness.warnings} warnings; see: rockberry verify ${output}`, ''];
 }
 
 export function inspectText(report: ImageReport): string {

@@ -54,7 +54,7 @@ export async function verify(options: VerifyOptions): Promise<VerifyResult> {
   const image = await openImageFile(options.image, { progress });
   try {
     progress.phase(`verifying ${options.image}`);
-    const target = options.target;
+    const target = options.target ?? profiles?.readiness;
     const placed = profiles ? await placedBy(image, profiles.steps) : [];
     const rules = judge(openNode(image, { target, placed, ...(options.kubernetes && { kubernetes: options.kubernetes }) }));
     const checks: Check[] = [{ name: 'filesystems are consistent', findings: verifyFilesystems(image) }];

@@ -1,0 +1,83 @@
+/** Opens what was written as a stranger would: is every byte on the disk what was meant, is the image what the profiles ask for, and will Kubernetes run on it? */
+import type { Base } from './base.js';
+import { changedFiles } from './beside.js';
+import type { Range } from './bytes/ranges.js';
+import { verifySplice } from './codec/splice.js';
+import { RockberryError } from './errors.js';
+import { openImageFile, openUnchanged, type Image } from './image/image.js';
+import type { Staged } from './output/atomic.js';
+import { hashFile } from './output/hashes.js';
+import type { ManifestInput } from './output/manifest.js';
+import type { LoadedProfiles } from './profile.js';
+import type { Progress } from './report.js';
+import { openNode } from './verify/node.js';
+import { judge, type RuleResult } from './verify/readiness.js';
+import { verifyResult, type Check } from './verify/result.js';
+
+export interface WrittenImage {
+  readonly base: Base;
+  readonly staged: Staged;
+  readonly profiles: LoadedProfiles;
+  /** The name that it will have. */
+  readonly output: string;
+  readonly changed: readonly Range[];
+  /** Whether the manifest's lines about files are wanted. */
+  readonly withFiles: boolean;
+  readonly progress: Progress;
+}
+
+export interface ReadBack {
+  readonly checks: readonly Check[];
+  readonly files: ManifestInput['files'];
+  readonly rules: readonly RuleResult[];
+}
+
+/** Throws `io` where the disk did not keep what was written. */
+export async function readBack(written: WrittenImage): Promise<ReadBack> {
+  const { base, staged, profiles, output, progress } = written;
+  const { image } = base;
+  const reread = base.splice ? undefined : hashFile(staged.path);
+  reread?.catch(() => undefined); // reported where it is awaited
+  const reopened = await openImageFile(staged.path, { progress });
+  const original = await openUnchanged(image);
+  try {
+    if (base.splice) verifySplice(image.decoded, base.path, image.overlay, reopened.decoded, staged.path);
+    else compareChanged(image, reopened, written);
+    const checks = await verifyResult(reopened, original.decoded.device, profiles.steps);
+    const files = written.withFiles ? changedFiles(original, reopened, image.tree().actions()) : [];
+    const rules = readinessOf(reopened, image, profiles);
+    if (reread && await reread !== staged.sha256) throw differs(output, 'its sha256 is another than that of the bytes that were written');
+    return { checks: profiles.readiness === undefined ? checks : [...checks, readinessCheck(rules, profiles.readiness)], files, rules };
+  } finally {
+    reopened.close();
+  }
+}
+
+function readinessOf(reopened: Image, image: Image, { readiness }: LoadedProfiles): RuleResult[] {
+  const placed = image.tree().actions().map(({ path, action }) => ({ path, removed: action === 'removed' }));
+  return judge(openNode(reopened, { target: readiness, placed }));
+}
+
+function readinessCheck(rules: readonly RuleResult[], target: string): Check {
+  return { name: `ready for Kubernetes by ${target}`, findings: rules.flatMap(({ findings }) => findings).filter(({ severity }) => severity !== 'info') };
+}
+
+export function countRules(rules: readonly RuleResult[]): { errors: number; warnings: number } {
+  const count = (status: RuleResult['status']): number => rules.flatMap(({ findings }) => findings).filter(({ severity }) => severity === status).length;
+  return { errors: count('error'), warnings: count('warning') };
+}
+
+const PIECE = 4 << 20; // bytes
+
+function compareChanged(image: Image, reopened: Image, { changed, output }: WrittenImage): void {
+  for (const { offset, length } of changed) {
+    for (let at = offset; at < offset + length; at += PIECE) {
+      const size = Math.min(PIECE, offset + length - at);
+      if (Buffer.compare(reopened.decoded.device.read(at, size), image.overlay.read(at, size)) !== 0) throw differs(output, `byte ${at} and after`);
+    }
+  }
+}
+
+function differs(output: string, what: string): RockberryError {
+  return new RockberryError('io', `expected ${output} to read back as it was written, found a difference: ${what}`, { hint: 'check the disk and its cable, then build again' });
+}
