@@ -30,8 +30,9 @@ const MAX_BYTES = 64 << 20; // of all files
 const PRIVATE_KEY = /^[ \t]*-----BEGIN ((?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?)-----[ \t]*\r?\n(?:[ \t]*[A-Za-z-]+: [^\n]*\n){0,20}(?:[ \t]*\r?\n)?[ \t]*[A-Za-z0-9+/=]{16}/m;
 // No expression below takes line ends as white space: on a file of nothing else that would take the square of its length.
 /** Credentials of a user in the file itself: https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/ */
-const KUBECONFIG_KEY = /^[ \t]*["']?client-key-data["']?[ \t]*:[ \t]*["']?[A-Za-z0-9+/=]{16}/m;
-const KUBECONFIG_TOKEN = /^[ \t]*-?[ \t]*["']?(?:token|password)["']?[ \t]*:[ \t]*["']?[^\s"'#{]/m;
+const KUBECONFIG = /(?:^|[{,])[ \t]*["']?kind["']?[ \t]*:[ \t]*["']?Config\b/m;
+const KUBECONFIG_KEY = /(?:^|[{,])[ \t]*["']?client-key-data["']?[ \t]*:[ \t]*["']?[A-Za-z0-9+/=]{16}/m;
+const KUBECONFIG_TOKEN = /(?:^|[{,])[ \t-]*["']?(?:token|password)["']?[ \t]*:[ \t]*["']?[^\s"'#{]/m;
 
 /** Each with what it is. In k3s and RKE2 (docs.k3s.io, cli/token), and a bootstrap token of kubeadm: 6 and 16 characters. */
 const TOKENS: readonly (readonly [paths: RegExp, text: RegExp, what: string])[] = [
@@ -70,7 +71,7 @@ function search(node: Node): Secrets {
 
 function secretsIn(path: string, text: string): Secret[] {
   const key = text.includes('PRIVATE KEY') ? PRIVATE_KEY.exec(text)?.[1] : undefined;
-  const isKubeconfig = KUBECONFIG_KEY.test(text) || (/^[ \t]*["']?kind["']?[ \t]*:[ \t]*["']?Config\b/m.test(text) && KUBECONFIG_TOKEN.test(text));
+  const isKubeconfig = KUBECONFIG_KEY.test(text) || (KUBECONFIG.test(text) && KUBECONFIG_TOKEN.test(text));
   const token = TOKENS.find(([paths, wanted]) => paths.test(path) && wanted.test(text))?.[2];
   return [
     ...(key === undefined ? [] : [{ kind: 'private key' as const, path, what: key }]),

@@ -120,7 +120,7 @@ describe('which programs', () => {
     const many = Object.fromEntries(Array.from({ length: 40 }, (_, at) => [`/opt/many/bin/p${10 + at}`, elf({ machine: 62 })]));
     const problems = problemsOf(programsRules, 'programs-architecture', memoryNode(many));
     expect(problems).toHaveLength(11);
-    expect((problems as { message: string }[])[10]).toMatchObject({ severity: 'error', message: 'and 30 more like these, here and elsewhere' });
+    expect(problems).toContainEqual(expect.objectContaining({ severity: 'error', message: 'and 30 more like these, here and elsewhere' }));
   });
 
   test('a first line of nothing but blanks, a name that is not UTF-8, and a file of 5,000 blanks', () => {

@@ -7,7 +7,8 @@ import { atMost, isOnFat, lstat, matching, walk } from '../paths.js';
 import { verdict, type Problem, type Rule } from '../rule.js';
 import { FILE_MODES, type FileMode } from '../tables/file-modes.js';
 
-type Mode = 'enforcing' | 'permissive' | 'disabled';
+const MODES = ['enforcing', 'permissive', 'disabled'] as const;
+type Mode = (typeof MODES)[number];
 
 const CONFIG = '/etc/selinux/config';
 const MAN_CONFIG = 'https://man7.org/linux/man-pages/man5/selinux_config.5.html';
@@ -22,8 +23,9 @@ const MAX_LABELS = 10_000; // paths in all
 /** libselinux, selinux_config.c, selinux_getenforcemode: the first line that starts with SELINUX= and one of three words, whatever follows the word. */
 function configuredMode(text: string): Mode | undefined {
   for (const line of text.split('\n')) {
-    const [, word] = /^SELINUX=\s*(enforcing|permissive|disabled)/i.exec(line) ?? [];
-    if (word !== undefined) return word.toLowerCase() as Mode;
+    const value = line.startsWith('SELINUX=') ? line.slice('SELINUX='.length).trimStart().toLowerCase() : '';
+    const mode = MODES.find((word) => value.startsWith(word));
+    if (mode !== undefined) return mode;
   }
   return undefined;
 }
