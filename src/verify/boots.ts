@@ -66,7 +66,7 @@ function bootOf(node: Node, board: Board): Boot {
   const wanted = setting('os_prefix') ?? (setting('upstream_kernel') === '1' ? 'upstream/' : '');
   const viable = pick(node, wanted, kernelNames(board, setting)).present && pick(node, wanted, treeNames(board, setting)).present;
   const prefix = viable ? wanted : '';
-  const kernel = pick(node, prefix, kernelNames(board, setting));
+  const kernel = pick(node, prefix, kernelNames(board, setting), -1);
   return {
     board, prefix, kernel, setting,
     deviceTree: setting('device_tree') === '' ? undefined : pick(node, prefix, treeNames(board, setting)),
@@ -75,11 +75,12 @@ function bootOf(node: Node, board: Board): Boot {
   };
 }
 
-/** The first of these files that is there, else the first; a name that starts with "/" has no prefix. */
-function pick(node: Node, prefix: string, names: readonly string[]): BootFile {
+/** The first of these files that is there, else the one at `otherwise`; a name that starts with "/" has no prefix. */
+function pick(node: Node, prefix: string, names: readonly string[], otherwise = 0): BootFile {
   const paths = names.map((name) => (name.startsWith('/') ? name : prefix + name));
   const present = paths.find((path) => bootFile(node, path) !== undefined);
-  return { path: bootPath(node, present ?? paths[0]!) ?? paths[0]!, present: present !== undefined };
+  const path = present ?? paths.at(otherwise)!;
+  return { path: bootPath(node, path) ?? path, present: present !== undefined };
 }
 
 function treeNames({ deviceTrees, upstreamDeviceTrees }: Board, setting: Boot['setting']): string[] {
@@ -89,7 +90,7 @@ function treeNames({ deviceTrees, upstreamDeviceTrees }: Board, setting: Boot['s
   return order.map((name) => `${name}.dtb`);
 }
 
-/** The 32-bit kernel goes first unless arm_64bit says otherwise, its default on the Pi 4; where it is not there the 64-bit one is taken (raspberrypi/firmware#1193). */
+/** The last one is the 64-bit kernel for all. The 32-bit one goes first unless arm_64bit says otherwise, its default on the Pi 4; where it is not there the 64-bit one is taken (raspberrypi/firmware#1193). */
 function kernelNames({ processor }: Board, setting: Boot['setting']): string[] {
   const named = setting('kernel');
   if (named) return [named];
