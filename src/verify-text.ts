@@ -21,13 +21,13 @@ export function verifyText(result: VerifyResult, { color, verbose }: VerifyTextO
   const lines = groups.flatMap((group) => [
     paint(group, 1), ...shown.filter((row) => row.group === group).flatMap((row) => [`  ${paint(MARKS[row.status].padEnd(7), COLORS[row.status])}  ${headline(row)}`, ...row.findings.flatMap(findingText)]), '',
   ]);
-  return [heading(result), '', ...lines, summaryLine(result)].join('\n');
+  return [...wrap(heading(result), WIDTH), '', ...lines, summaryLine(result)].join('\n');
 }
 
 /** A GitHub-flavoured table, the findings first. */
 export function verifyMarkdown(result: VerifyResult): string {
   const rows = rowsOf(result).filter(({ findings }) => findings.length > 0).flatMap((row) => row.findings.map((finding) => [
-    finding.severity, row.source === null ? row.id : `[${row.id}](${row.source})`, cell(finding.subject), cell(finding.message + (finding.hint === undefined ? '' : ` _${finding.hint}_`)),
+    finding.severity, row.source === null ? row.id : `[${row.id}](${row.source})`, cell(finding.subject), cell(finding.message) + (finding.hint === undefined ? '' : ` _${cell(finding.hint.trim())}_`),
   ]));
   const table = rows.length === 0 ? [] : ['| severity | rule | where | what |', '|---|---|---|---|', ...rows.map((row) => `| ${row.join(' | ')} |`), ''];
   return [`## ${cell(heading(result))}`, '', ...table, summaryLine(result), ''].join('\n');
@@ -55,7 +55,7 @@ export function verifyJunit(result: VerifyResult): string {
 function rowsOf({ rules, checks }: VerifyResult): VerifyRow[] {
   const others = checks.map(({ name, findings }, at): VerifyRow => ({
     id: `image-${at + 1}`, group: 'image and profiles', title: name, source: null, detail: null, findings,
-    status: findings.find(({ severity }) => severity === 'error')?.severity ?? findings[0]?.severity ?? 'ok',
+    status: (['error', 'warning', 'info'] as const).find((severity) => findings.some((finding) => finding.severity === severity)) ?? 'ok',
   }));
   return [...rules, ...others];
 }
@@ -94,8 +94,9 @@ function plain({ subject, message, hint }: Finding): string {
   return `${subject}: ${message}${hint === undefined ? '' : ` (${hint})`}`;
 }
 
+/** Every punctuation mark that GitHub's Markdown gives a meaning; "@" is parted from the name behind it, which a backslash would not do. */
 function cell(text: string): string {
-  return printable(text).replace(/[\\|<>`*_[\]]/g, '\\$&');
+  return printable(text).replace(/[\\|<>`*_[\]()~&$#!:]|(?<=www)\./gi, '\\$&').replaceAll('@', '@\u200b');
 }
 
 /** XML 1.0 (section 2.2) has no place for most control characters, nor for lone surrogates; they are shown escaped. */

@@ -15,7 +15,7 @@ function bakedRule({ id, title, source, severity, paths, except, onlyFull, why, 
     check(node) {
       const present = [...new Set(paths.flatMap((path) => matching(node, path)))];
       const found = present.filter((path) => !except?.test(path.slice(path.lastIndexOf('/') + 1)) && !isPlaced(node, path) && (!onlyFull || isFull(node, path)));
-      return verdict(atMost(found.map((subject): Problem => ({ severity, subject, message: `expected nothing here, found ${kindOf(node, subject)}: ${why}`, hint }))), 'none');
+      return verdict(atMost(found.map((subject): Problem => ({ severity, subject, message: `expected nothing here, found ${kindOf(node, subject)}: ${why}`, hint }))), '');
     },
   };
 }
@@ -65,7 +65,7 @@ const clockKeys: Rule = {
     const paths = ['/etc/chrony.keys', '/etc/chrony/chrony.keys'].filter((path) => /^[ \t]*\d+[ \t]+\S/m.test(node.text(path) ?? ''));
     return verdict(paths.map((subject): Problem => ({
       severity: isPlaced(node, subject) ? 'info' : 'warning', subject, message: 'expected no keys, found some: every node would have them', hint: 'make the file empty, where no time server asks for a key (files step)',
-    })), 'none');
+    })), '');
   },
 };
 
@@ -77,7 +77,7 @@ const logs: Rule = {
     const named = full.slice(0, 3).map(({ path }) => path.slice('/var/log/'.length)).join(', ');
     return verdict(full.length === 0 ? [] : [{
       severity: 'info', subject: '/var/log', message: `found logs of the image's making: ${named}${full.length > 3 ? ` and ${full.length - 3} more` : ''}, ${megabytes(size)}`, hint: 'remove them (files step: absent)',
-    }], 'none');
+    }], '');
   },
 };
 
@@ -87,7 +87,7 @@ const packageCache: Rule = {
     const caches = ['/var/cache/dnf', '/var/cache/yum', '/var/cache/PackageKit', '/var/cache/apt/archives'].map((subject) => ({ subject, size: sizeBelow(node, subject) }));
     return verdict(caches.filter(({ size }) => size > 0).map(({ subject, size }): Problem => ({
       severity: 'info', subject, message: `found ${megabytes(size)} that nodes download again anyway`, hint: 'run "dnf clean all" where the base image is made',
-    })), 'none');
+    })), '');
   },
 };
 
@@ -98,7 +98,7 @@ const hostname: Rule = {
     const hint = 'an image for several nodes has none; an image for one node is made with the hostname step';
     const own: Problem[] = name === '' || /^localhost(\.|$)/.test(name) ? [] : [{ severity: 'info', subject: '/etc/hostname', message: `found the name "${name.slice(0, 64)}": the image is for one node`, hint }];
     const information: Problem[] = isFull(node, '/etc/machine-info') ? [{ severity: 'info', subject: '/etc/machine-info', message: 'found what describes one machine', hint: 'remove it (files step: absent)' }] : [];
-    return verdict([...own.filter(({ subject }) => !isPlaced(node, subject)), ...information.filter(({ subject }) => !isPlaced(node, subject))], name === '' ? 'none' : name);
+    return verdict([...own.filter(({ subject }) => !isPlaced(node, subject)), ...information.filter(({ subject }) => !isPlaced(node, subject))], name);
   },
 };
 
@@ -108,7 +108,7 @@ const credentials: Rule = {
     const found = CREDENTIALS.flatMap(([pattern, holds]) => matching(node, pattern).filter((path) => holds.test(node.text(path) ?? '')));
     return verdict(atMost(found.map((subject): Problem => ({
       severity: isPlaced(node, subject) ? 'warning' : 'error', subject, message: 'found credentials: whoever has the image has them, too', hint: 'give nodes their credentials when they run; treat this image as a secret',
-    }))), 'none');
+    }))), '');
   },
 };
 
@@ -120,7 +120,7 @@ function secretRule(id: string, kind: SecretKind, title: string, source: string,
       const { found, files, isWhole } = secretsOf(node);
       const own = found.filter((secret) => secret.kind === kind && !isOthers(secret.path));
       const unseen: Problem[] = isWhole ? [] : [{ severity: 'info', subject: '/etc', message: `only the first ${files} files were looked at` }];
-      return verdict([...atMost(own.map((secret) => problem(secret, isPlaced(node, secret.path)))), ...unseen], `none in ${files} files`);
+      return verdict([...atMost(own.map((secret) => problem(secret, isPlaced(node, secret.path)))), ...unseen], `${files} files looked at`);
     },
   };
 }

@@ -171,7 +171,7 @@ function typeOf(context: string): string {
 const relabel: Rule = {
   id: 'selinux-relabel', group: 'selinux', title: 'no relabel is pending', source: 'https://man7.org/linux/man-pages/man8/fixfiles.8.html',
   check(node) {
-    if (!lstat(node, '/.autorelabel')) return { ok: 'no /.autorelabel' };
+    if (!lstat(node, '/.autorelabel')) return { ok: '' };
     return { problems: [{
       severity: 'info', subject: '/.autorelabel', message: 'the first boot relabels every file, which takes minutes on a card, and reboots', hint: 'remove it when every label is right already (files step: absent)',
     }] };
