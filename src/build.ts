@@ -14,6 +14,7 @@ import { planRanges } from './output/bmap.js';
 import { rangeHasher } from './output/hashes.js';
 import type { ManifestInput } from './output/manifest.js';
 import { loadProfiles, type LoadedProfiles } from './profile.js';
+import { maskedError, maskedValue } from './profile/masking.js';
 import { hasErrors, silentProgress, type FileAction, type Finding, type Progress } from './report.js';
 import { countRules, readBack, type ReadBack } from './read-back.js';
 
@@ -23,6 +24,10 @@ export interface BuildOptions {
   readonly profiles: readonly string[];
   readonly set?: readonly string[];
   readonly varsFiles?: readonly string[];
+  /** "name=FILE" for secret variables. */
+  readonly secrets?: readonly string[];
+  /** Secrets that were asked for. */
+  readonly answers?: ReadonlyMap<string, string>;
   readonly output?: string;
   readonly force?: boolean;
   /** Applies the steps to the overlay and reports; writes nothing. */
@@ -77,7 +82,7 @@ interface Target {
 export async function build(options: BuildOptions): Promise<BuildResult> {
   const progress = options.progress ?? silentProgress;
   const format = options.output === undefined ? undefined : formatOfName(options.output);
-  const profiles = loadProfiles(options.profiles, { set: options.set ?? [], varsFiles: options.varsFiles ?? [] });
+  const profiles = loadProfiles(options.profiles, { set: options.set ?? [], varsFiles: options.varsFiles ?? [], secrets: options.secrets ?? [], answers: options.answers ?? new Map() });
   if (options.output !== undefined && !options.dryRun) checkOutputs(options.output, options);
   progress.phase(`opening ${options.image}`);
   const base = await openBase(options.image, { format: options.dryRun ? undefined : format, cache: options.cache, encode: options.encode ?? {}, progress });
@@ -90,6 +95,8 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
     const changed = base.image.overlay.changes();
     if (options.dryRun || options.output === undefined || format === undefined) return summary(job, changed, undefined, { checks: [], files: [], rules: [] });
     return await write(job, { output: options.output, format, force: options.force ?? false, scan, changed });
+  } catch (error) {
+    throw maskedError(error, profiles.mask);
   } finally {
     progress.finish();
     base.close();
@@ -124,7 +131,7 @@ async function write(job: Job, target: Target): Promise<BuildResult> {
     progress.phase(`checking ${target.output}`);
     const known = target.scan ? fromScan(target.scan) : hasher.results();
     const changedForMap = base.splice ? target.changed : []; // the hasher saw the overlay itself
-    const read = await readBack({ ...target, base, staged, profiles, withFiles: !job.options.imageOnly, progress });
+    const read = maskedValue(await readBack({ ...target, base, staged, profiles, withFiles: !job.options.imageOnly, progress }), profiles.mask);
     const done = { output: target.output, sha256: staged.sha256, bytes: staged.bytes };
     if (read.checks.some(({ findings }) => hasErrors(findings))) {
       staged.discard();
@@ -180,7 +187,7 @@ function summary({ options, image, profiles }: Job, changed: readonly Range[], w
     ...(written ?? NOTHING),
     imageBytes: image.overlay.size,
     changed,
-    files: image.tree().actions(),
+    files: maskedValue(image.tree().actions(), profiles.mask),
     findings: checks.flatMap(({ findings }) => findings),
     profiles: profiles.names,
     steps: profiles.steps.map(({ title }) => title),

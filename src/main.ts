@@ -2,6 +2,7 @@
 /** The program: each verb calls one function. Modules are loaded by the verb that needs them, so that `--version` is quick. */
 import { createRequire } from 'node:module';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import type { BuildOptions } from './build.js';
 import { exitStatus, RockberryError } from './errors.js';
 import type { Terminal } from './terminal.js';
 import type { Target, Version } from './verify.js';
@@ -15,10 +16,14 @@ interface Common {
   readonly debug?: boolean;
 }
 
-interface BuildFlags extends Common {
+interface ProfileFlags extends Common {
   readonly profile: readonly string[];
   readonly set: readonly string[];
   readonly vars: readonly string[];
+  readonly secret: readonly string[];
+}
+
+interface BuildFlags extends ProfileFlags {
   readonly output?: string;
   readonly dryRun?: boolean;
   readonly force?: boolean;
@@ -75,6 +80,17 @@ function encoding({ blockSize, preset }: PrepareFlags): { blockSize?: number; pr
   return { ...(blockSize !== undefined && { blockSize }), ...(preset !== undefined && { preset }) };
 }
 
+/** The profiles with what their variables get; secrets that nobody has given are asked for, where there is a terminal. */
+async function profilesOf(terminal: Terminal, { profile, set, vars, secret }: ProfileFlags): Promise<Pick<BuildOptions, 'profiles' | 'set' | 'varsFiles' | 'secrets' | 'answers'>> {
+  if (profile.length === 0) return { profiles: [] };
+  const { secretsOf } = await import('./profile.js');
+  const { missing, warnings } = secretsOf(profile, { set, varsFiles: vars, secrets: secret });
+  terminal.warn(warnings);
+  const answers = new Map<string, string>();
+  for (const { name, description } of missing) if (terminal.canAsk || secret.includes(name)) answers.set(name, await terminal.ask(`${name} (${description})`));
+  return { profiles: profile, set, varsFiles: vars, secrets: secret, answers };
+}
+
 const buildImage: Work<BuildFlags> = async (terminal, flags, image) => {
   const [{ build }, { buildText }, { openCache }] = await Promise.all([import('./build.js'), import('./report-text.js'), import('./cache/cache.js')]);
   const dryRun = flags.dryRun ?? false;
@@ -83,7 +99,7 @@ const buildImage: Work<BuildFlags> = async (terminal, flags, image) => {
   }
   if (flags.profile.length === 0) throw new RockberryError('usage', 'expected --profile NAME, found none', { hint: 'see: rockberry profile list' });
   const result = await build({
-    image: image!, profiles: flags.profile, set: flags.set, varsFiles: flags.vars, dryRun, force: flags.force ?? false, progress: terminal.progress,
+    image: image!, ...await profilesOf(terminal, flags), dryRun, force: flags.force ?? false, progress: terminal.progress,
     imageOnly: flags.imageOnly ?? false, encode: encoding(flags),
     ...(flags.output !== undefined && { output: flags.output }), ...(flags.cache && { cache: openCache() }),
   });
@@ -151,10 +167,7 @@ interface DiffFlags extends Common {
   readonly text: boolean;
 }
 
-interface VerifyFlags extends Common {
-  readonly profile: readonly string[];
-  readonly set: readonly string[];
-  readonly vars: readonly string[];
+interface VerifyFlags extends ProfileFlags {
   readonly for?: Target;
   readonly kubernetes?: Version;
   readonly junit?: string;
@@ -165,7 +178,7 @@ interface VerifyFlags extends Common {
 const verifyImage: Work<VerifyFlags> = async (terminal, flags, image) => {
   const [{ verify, writeReport }, { verifyJunit, verifyMarkdown, verifyText }] = await Promise.all([import('./verify.js'), import('./verify-text.js')]);
   const result = await verify({
-    image: image!, profiles: flags.profile, set: flags.set, varsFiles: flags.vars, progress: terminal.progress,
+    image: image!, ...await profilesOf(terminal, flags), progress: terminal.progress,
     ...(flags.for && { target: flags.for }), ...(flags.kubernetes && { kubernetes: flags.kubernetes }),
   });
   if (flags.junit !== undefined) await writeReport(flags.junit, verifyJunit(result), image!);
@@ -216,7 +229,8 @@ function program(): Command {
     .showHelpAfterError('(see: rockberry --help)').exitOverride();
   root.command('build').description('customize an image and write it, ready to flash').argument('<image>', 'raw, .xz, .gz or .zst; told by content')
     .option('-p, --profile <name>', 'a shipped profile or a path; repeat for several', collect, []).option('--set <k=v>', 'a variable of the profiles', collect, [])
-    .option('--vars <file>', 'variables from a YAML or JSON file', collect, []).option('-o, --output <file>', 'where to write; the ending decides the format')
+    .option('--vars <file>', 'variables from a YAML or JSON file', collect, []).option('--secret <name=file>', 'a secret variable from a file; NAME alone is asked for', collect, [])
+    .option('-o, --output <file>', 'where to write; the ending decides the format')
     .option('--dry-run', 'print what would change; write nothing').option('--force', 'overwrite the output')
     .option('--image-only', 'no .bmap, .sha256 and .json beside the output').option('--no-cache', 'neither use nor fill the cache')
     .option('--block-size <size>', 'plain bytes per encoded block, such as 4MiB', size).option('--preset <n>', 'of the encoder', whole).action(action(buildImage));
@@ -226,7 +240,7 @@ function program(): Command {
   root.command('inspect').description('tell what an image holds').argument('<image>').action(action(inspectImage));
   root.command('verify').description('is this image a node that Kubernetes accepts? exit 1 when it is not').argument('<image>', 'in any format; it is only read')
     .option('-p, --profile <name>', 'also whether all that the profile asks for is there', collect, []).option('--set <k=v>', 'a variable of the profiles', collect, [])
-    .option('--vars <file>', 'variables from a YAML or JSON file', collect, [])
+    .option('--vars <file>', 'variables from a YAML or JSON file', collect, []).option('--secret <name=file>', 'a secret variable from a file; NAME alone is asked for', collect, [])
     .addOption(new Option('--for <target>', 'who installs Kubernetes').choices(TARGETS)).option('--kubernetes <version>', 'such as 1.36', kubernetesVersion)
     .option('--junit <file>', 'write a JUnit report too').option('--markdown', 'a table for a pull request').option('--all', 'show what was not judged too').action(action(verifyImage));
   root.command('ls').description('list a directory of the image').argument('<image>').argument('[path]', 'as the running system sees it', '/').action(action(list));

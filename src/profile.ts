@@ -5,13 +5,14 @@
 import { createHash } from 'node:crypto';
 import { RockberryError } from './errors.js';
 import type { Finding } from './report.js';
-import type { BoundStep } from './profile/bind.js';
-import { bindSteps } from './profile/bind.js';
+import { bindSteps, type BindOptions, type Bound, type BoundStep } from './profile/bind.js';
 import type { Problem } from './profile/document.js';
+import { exposedSecrets, resolveValues, secretsToAsk, type GivenValues } from './profile/given.js';
+import { masking, maskedError, type Mask } from './profile/masking.js';
 import { asError, findProfile, readProfile, readWithParents, shippedNames, type ProfileFile } from './profile/files.js';
 import type { Readiness } from './profile/schema.js';
 import type { Variables } from './profile/template.js';
-import { defaultValue, resolveValues, withoutValue, type Declaration, type Declarations, type GivenValues, type Values } from './profile/variables.js';
+import { defaultValue, shownValues, withoutValue, type Declaration, type Declarations, type Values } from './profile/variables.js';
 
 export type { BoundStep } from './profile/bind.js';
 export type { Readiness } from './profile/schema.js';
@@ -23,8 +24,10 @@ export interface LoadedProfiles {
   readonly names: readonly string[];
   /** Their names, with the SHA-256 of each one's text. */
   readonly digests: readonly { readonly name: string; readonly sha256: string }[];
-  /** Values as they may be shown: a secret one is "***". */
+  /** Values as they may be shown: a secret one is "***", a path its last part. */
   readonly variables: Values;
+  /** Takes the secrets out of what else is shown or written beside the image. */
+  readonly mask: Mask;
   /** Titles of the steps that `when` skips. */
   readonly skipped: readonly string[];
   /** Whom the result has to be ready for: the last profile that says so counts. */
@@ -38,8 +41,6 @@ export interface ProfileSummary {
   readonly variables: Readonly<Record<string, Declaration>>;
 }
 
-const HIDDEN = '***';
-
 /**
  * Reads the profiles (shipped names or paths) with their parents and binds their steps to the values. A profile that comes up twice runs once.
  * Errors: `profile` for anything wrong with a profile, a variable or a value; `usage` for a --set without "=".
@@ -48,16 +49,31 @@ export function loadProfiles(profiles: readonly string[], values: GivenValues): 
   const files = readWithParents(profiles, process.cwd());
   const declarations = declarationsOf(files);
   const variables = resolveValues(declarations, values);
-  const mask = masking(declarations, variables);
-  const bound = files.map((file) => bindSteps(file, { variables, unknown: [], mask }));
+  const mask = maskOf(declarations, variables);
+  const bound = files.map((file) => boundSteps(file, { variables, unknown: [], mask }));
   const problems = bound.flatMap((one) => one.problems);
   if (problems.length > 0) throw asError(problems);
   return {
     steps: bound.flatMap(({ steps }) => steps), names: files.map(({ form }) => form.name), skipped: bound.flatMap(({ skipped }) => skipped),
     digests: files.map(({ form, file }) => ({ name: form.name, sha256: createHash('sha256').update(file.text).digest('hex') })),
     readiness: files.findLast(({ form }) => form.readiness !== undefined)?.form.readiness,
-    variables: new Map([...variables].map(([name, value]) => [name, declarations.get(name)?.secret && value !== null ? HIDDEN : value])),
+    variables: shownValues(declarations, variables), mask,
   };
+}
+
+/** Before the profiles are loaded: secrets to ask for, and what is unwise about how others were given. */
+export function secretsOf(profiles: readonly string[], values: GivenValues): { missing: { name: string; description: string }[]; warnings: Finding[] } {
+  const declarations = declarationsOf(readWithParents(profiles, process.cwd()));
+  return { missing: secretsToAsk(declarations, values), warnings: exposedSecrets(declarations, values) };
+}
+
+/** Steps with their values; what fails on the way shows no secret. */
+function boundSteps(file: ProfileFile, options: BindOptions): Bound {
+  try {
+    return bindSteps(file, options);
+  } catch (error) {
+    throw maskedError(error, options.mask);
+  }
 }
 
 /** The profiles in the package, by name. */
@@ -74,10 +90,11 @@ export function showProfile(name: string): string {
   const files = readWithParents([name], process.cwd());
   const declarations = declarationsOf(files);
   const { variables, unknown } = withoutValues(declarations);
-  const plan = files.flatMap((file) => planOf(file, bindSteps(file, { variables, unknown, mask: masking(declarations, variables) }).steps));
+  const mask = maskOf(declarations, variables);
+  const plan = files.flatMap((file) => planOf(file, bindSteps(file, { variables, unknown, mask }).steps));
   const table = [...declarations].map(([variable, declaration]) => `  ${variable}: ${declaration.description}${traits(declaration)}`);
   return [
-    files.at(-1)!.file.text.trimEnd(), '', '# variables', ...(table.length > 0 ? table : ['  none']), '',
+    mask(files.at(-1)!.file.text.trimEnd()), '', '# variables', ...(table.length > 0 ? table : ['  none']), '',
     '# steps with the default values', ...(plan.length > 0 ? plan : ['  none']), '',
   ].join('\n');
 }
@@ -90,7 +107,7 @@ export function lintProfile(reference: string): Finding[] {
     const files = readWithParents([reference], process.cwd());
     const declarations = declarationsOf(files);
     const { variables, unknown } = withoutValues(declarations);
-    return files.flatMap((file) => bindSteps(file, { variables, unknown, mask: masking(declarations, variables) }).problems).map(asFinding);
+    return files.flatMap((file) => bindSteps(file, { variables, unknown, mask: maskOf(declarations, variables) }).problems).map(asFinding);
   } catch (error) {
     if (!(error instanceof RockberryError) || error.code !== 'profile') throw error;
     const [, where = reference, message = error.message] = /^(.*?:\d+:\d+): (.*)$/s.exec(error.message) ?? [];
@@ -116,10 +133,9 @@ function withoutValues(declarations: Declarations): { variables: Variables; unkn
   return { variables, unknown };
 }
 
-function masking(declarations: Declarations, variables: Variables): (text: string) => string {
-  const secrets = [...declarations].filter(([, { secret }]) => secret).flatMap(([name]) => [variables.get(name)].flat())
-    .filter((value) => value !== null && value !== undefined && value !== '').map(String).sort((a, b) => b.length - a.length);
-  return (text) => secrets.reduce((masked, secret) => masked.replaceAll(secret, HIDDEN), text);
+function maskOf(declarations: Declarations, variables: Variables): Mask {
+  const secrets = [...declarations].filter(([, { secret, type }]) => secret && type !== 'boolean').flatMap(([name]) => [variables.get(name)].flat());
+  return masking(secrets.filter((value) => value !== null && value !== undefined).map(String));
 }
 
 function planOf({ form }: ProfileFile, steps: readonly BoundStep[]): string[] {

@@ -3,6 +3,8 @@
  * and then; with --json there is exactly one JSON document on stdout.
  */
 import { writeSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { Writable } from 'node:stream';
 import ora, { type Ora } from 'ora';
 import { RockberryError } from './errors.js';
 import type { Finding, Progress } from './report.js';
@@ -45,6 +47,34 @@ export class Terminal {
   raw(data: Uint8Array): void {
     this.progress.finish();
     writeAll(data);
+  }
+
+  /** Something unwise about the call, on stderr. */
+  warn(findings: readonly Finding[]): void {
+    if (findings.length > 0) process.stderr.write(terminalText(`rockberry:\n${findingLines(findings).join('\n')}\n`));
+  }
+
+  get canAsk(): boolean {
+    return process.stdin.isTTY && process.stderr.isTTY;
+  }
+
+  /** Asks for a secret: what is typed is not shown. Errors: `usage` where there is no terminal, and when it is interrupted. */
+  async ask(question: string): Promise<string> {
+    if (!this.canAsk) throw new RockberryError('usage', `expected a terminal to ask for ${terminalText(question)}, found none`, { hint: 'give it from a file (--secret NAME=FILE) or by the environment' });
+    process.stderr.write(`${terminalText(question)}: `);
+    const unseen = new Writable({ write: (_chunk, _encoding, done) => { done(); } });
+    const lines = createInterface({ input: process.stdin, output: unseen, terminal: true, historySize: 0 }); // raw mode: the terminal itself shows nothing either
+    try {
+      return await new Promise((resolve, reject) => {
+        lines.once('line', resolve);
+        lines.once('SIGINT', () => { reject(new RockberryError('usage', 'expected an answer, found an interrupt')); });
+        lines.once('close', () => { reject(new RockberryError('usage', 'expected an answer, found the end of the input')); });
+      });
+    } finally {
+      lines.removeAllListeners('close');
+      lines.close();
+      process.stderr.write('\n');
+    }
   }
 
   /** An error: one sentence and what to do; no stack trace unless --debug. */

@@ -2,6 +2,7 @@
 import { openImageFile, openUnchanged, type Image } from './image/image.js';
 import { checkOutput, stageOutput } from './output/atomic.js';
 import { loadProfiles, type BoundStep } from './profile.js';
+import { maskedValue } from './profile/masking.js';
 import { silentProgress, type Finding, type Progress } from './report.js';
 import { verifyFilesystems } from './verify/filesystems.js';
 import { KUBERNETES, openNode, type NodeOptions, type Version } from './verify/node.js';
@@ -17,6 +18,10 @@ export interface VerifyOptions {
   readonly profiles?: readonly string[];
   readonly set?: readonly string[];
   readonly varsFiles?: readonly string[];
+  /** "name=FILE" for secret variables. */
+  readonly secrets?: readonly string[];
+  /** Secrets that were asked for. */
+  readonly answers?: ReadonlyMap<string, string>;
   readonly target?: Target | undefined;
   readonly kubernetes?: Version;
   readonly progress?: Progress;
@@ -49,7 +54,8 @@ async function* once(piece: Uint8Array): AsyncIterable<Uint8Array> {
 
 export async function verify(options: VerifyOptions): Promise<VerifyResult> {
   const progress = options.progress ?? silentProgress;
-  const profiles = options.profiles?.length ? loadProfiles(options.profiles, { set: options.set ?? [], varsFiles: options.varsFiles ?? [] }) : undefined;
+  const values = { set: options.set ?? [], varsFiles: options.varsFiles ?? [], secrets: options.secrets ?? [], answers: options.answers ?? new Map() };
+  const profiles = options.profiles?.length ? loadProfiles(options.profiles, values) : undefined;
   progress.phase(`opening ${options.image}`);
   const image = await openImageFile(options.image, { progress });
   try {
@@ -59,7 +65,7 @@ export async function verify(options: VerifyOptions): Promise<VerifyResult> {
     const rules = judge(openNode(image, { target, placed, ...(options.kubernetes && { kubernetes: options.kubernetes }) }));
     const checks: Check[] = [{ name: 'filesystems are consistent', findings: verifyFilesystems(image) }];
     for (const step of profiles?.steps ?? []) checks.push({ name: step.title, findings: await step.verify(image.tree()) });
-    return resultOf(options, target, rules, checks);
+    return resultOf(options, target, profiles ? maskedValue(rules, profiles.mask) : rules, profiles ? maskedValue(checks, profiles.mask) : checks);
   } finally {
     progress.finish();
     image.close();

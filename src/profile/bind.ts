@@ -7,6 +7,7 @@ import { stepKinds } from '../steps/registry.js';
 import type { Step, StepContext } from '../steps/step.js';
 import { LEFT_OUT, locate, placeKey, type Located, type Path, type Problem, type YamlFile } from './document.js';
 import type { ProfileFile } from './files.js';
+import { maskedError, maskedValue, type Mask } from './masking.js';
 import { checkValue, shown, unknownKey } from './problems.js';
 import { STEP_EXTRAS, whenPathForm } from './schema.js';
 import { isTemplate, mentions, renderText, wholeVariable, type Variables } from './template.js';
@@ -27,7 +28,7 @@ export interface BindOptions {
   /** Required variables without a value: what depends on them is not judged (lint). */
   readonly unknown: readonly string[];
   /** Takes secrets out of anything that is shown. */
-  readonly mask: (text: string) => string;
+  readonly mask: Mask;
 }
 
 export interface Bound {
@@ -57,7 +58,7 @@ export function bindSteps(profile: ProfileFile, options: BindOptions): Bound {
 }
 
 /** An error whose sentence begins with its place, as a problem. */
-function located(error: RockberryError, mask: (text: string) => string): Problem {
+function located(error: RockberryError, mask: Mask): Problem {
   const [, where = '', message = error.message] = /^(.*?:\d+:\d+): (.*)$/s.exec(error.message) ?? [];
   return { where, message: mask(message), ...(error.hint !== undefined && { hint: mask(error.hint) }) };
 }
@@ -103,8 +104,7 @@ function makeBound(kind: Step<unknown>, value: unknown, { title, where, director
     try {
       return await work();
     } catch (error) {
-      if (!(error instanceof RockberryError)) throw error;
-      throw new RockberryError(error.code, mask(`${where}: ${error.message}`), { hint: error.hint === undefined ? undefined : mask(error.hint), cause: error.cause });
+      throw maskedError(error instanceof RockberryError ? new RockberryError(error.code, `${where}: ${error.message}`, { hint: error.hint, cause: error.cause }) : error, mask);
     }
   };
   const isMeant = (tree: Tree): boolean => needed.every((path) => tree.stat(tree.resolve(path)));
@@ -112,7 +112,7 @@ function makeBound(kind: Step<unknown>, value: unknown, { title, where, director
     step: kind.key, title, where,
     describe: () => mask(kind.describe(value)),
     apply: (tree) => placed(async () => { if (isMeant(tree)) await kind.apply(tree, value, context); }),
-    verify: (tree) => placed(async () => (isMeant(tree) ? await kind.verify(tree, value, context) : []).map((finding) => ({ ...finding, message: mask(finding.message) }))),
+    verify: (tree) => placed(async () => (isMeant(tree) ? await kind.verify(tree, value, context) : []).map((finding) => maskedValue(finding, mask))),
   };
 }
 

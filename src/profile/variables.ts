@@ -1,40 +1,34 @@
-/**
- * Variables of profiles: how they are declared, and where their values come from. Defaults are the weakest, then each --vars file in order, then each --set in
- * order. A list is written `--set dns=192.0.2.1,192.0.2.2` (a comma that belongs to a value is written "\,") or by repeating --set; in a file it is a YAML list.
- */
-import { resolve } from 'node:path';
+/** Variables of profiles: how they are declared, what a given value becomes, and how it may be shown. Where values come from is in given.ts. */
+import { basename, resolve } from 'node:path';
 import { z } from 'zod';
 import { RockberryError } from '../errors.js';
-import { locate, placeOf, readYaml, syntaxProblems } from './document.js';
+import { HIDDEN } from './masking.js';
 import { shown } from './problems.js';
-import { suggestion } from './nearest.js';
 
 const VALUE_LIMIT = 1 << 16; // characters
 
 const pattern = z.string().refine(isPattern, { error: 'expected a regular expression (JavaScript, flag u)' });
 export const variableSchema = z.strictObject({
   description: z.string().min(1).describe('what it is, in one sentence'),
-  type: z.enum(['string', 'list', 'boolean', 'number']).optional().describe('default: string'),
+  type: z.enum(['string', 'list', 'boolean', 'number', 'path']).optional().describe('default: string; a path is of this machine, relative to the current directory or to the --vars file'),
   default: z.union([z.string(), z.number(), z.boolean(), z.array(z.string())]).optional(),
   pattern: pattern.optional().describe('regular expression that the whole value (each item of a list) has to match'),
   required: z.boolean().optional(),
-  secret: z.boolean().optional().describe('the value is never shown'),
+  secret: z.boolean().optional().describe('the value is never shown; it may come from the environment, from a file of its own, or be asked for'),
+  env: z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/).optional().describe('environment variable that gives the value; a secret one has ROCKBERRY_VAR_NAME by itself'),
 });
 export const variableName = z.string().regex(/^[a-z][a-z0-9_]*$/);
 
 export type Declaration = z.output<typeof variableSchema>;
 export type Declarations = ReadonlyMap<string, Declaration>;
-export interface GivenValues { readonly set: readonly string[]; readonly varsFiles: readonly string[] }
 export type Values = ReadonlyMap<string, unknown>;
 
-interface Given { readonly value: unknown; readonly where: string }
+/** `directory` is what a path is relative to; none for a default, which is relative to its profile. */
+export interface Given { readonly value: unknown; readonly where: string; readonly directory?: string }
 
-/** Every declared variable with its value, null where it has none. Errors: `profile` for unknown names, wrong types, patterns and missing values. */
-export function resolveValues(declarations: Declarations, values: GivenValues): Values {
-  const given = new Map<string, Given>();
-  for (const path of values.varsFiles) for (const [name, one] of fromFile(path, declarations)) given.set(name, one);
-  for (const [name, one] of fromArguments(values.set, declarations)) given.set(name, one);
-  return new Map([...declarations].map(([name, declaration]) => [name, valueFor(name, declaration, given.get(name))]));
+/** The environment variable that may give the value. */
+export function environmentName(name: string, { env, secret }: Declaration): string | undefined {
+  return env ?? (secret ? `ROCKBERRY_VAR_${name.toUpperCase()}` : undefined);
 }
 
 /** Required variables that nothing gives a value. */
@@ -47,52 +41,20 @@ export function defaultValue(name: string, declaration: Declaration): unknown {
   return valueFor(name, { ...declaration, required: false }, undefined);
 }
 
-function fromFile(path: string, declarations: Declarations): Map<string, Given> {
-  const file = readYaml(resolve(path), path);
-  const [problem] = syntaxProblems(file);
-  if (problem) throw new RockberryError('profile', `${problem.where}: ${problem.message}`);
-  const { value, places } = locate(file, file.document.contents);
-  if (value === null) return new Map();
-  if (typeof value !== 'object' || Array.isArray(value)) throw new RockberryError('profile', `expected a mapping of variables in ${path}, found ${shown(value)}`);
-  return new Map(Object.entries(value).map(([name, one]) => {
-    const where = file.where(placeOf(places, [name])?.key ?? 0);
-    known(name, declarations, where);
-    return [name, { value: one, where }];
+/** Values as they may be shown: secrets hidden, of paths the last part, so that it does not matter on which machine and in which folder. */
+export function shownValues(declarations: Declarations, values: Values): Values {
+  return new Map([...values].map(([name, value]) => {
+    const { secret, type } = declarations.get(name)!;
+    if (value === null || value === '') return [name, value];
+    return [name, secret ? HIDDEN : type === 'path' ? basename(String(value)) : value];
   }));
 }
 
-function fromArguments(settings: readonly string[], declarations: Declarations): Map<string, Given> {
-  const given = new Map<string, Given>();
-  for (const setting of settings) {
-    const equals = setting.indexOf('=');
-    if (equals < 1) throw new RockberryError('usage', `expected --set name=value, found "${setting}"`);
-    const name = setting.slice(0, equals);
-    const text = setting.slice(equals + 1);
-    const where = `--set ${name}`;
-    if (known(name, declarations, where).type !== 'list') given.set(name, { value: text, where });
-    else given.set(name, { value: [...((given.get(name)?.value as string[] | undefined) ?? []), ...splitList(text)], where });
-  }
-  return given;
-}
-
-function known(name: string, declarations: Declarations, where: string): Declaration {
-  const declaration = declarations.get(name);
-  if (declaration) return declaration;
-  throw new RockberryError('profile', `${where}: expected a variable of the profile, found "${name}"${suggestion(name, declarations.keys())}`, {
-    hint: declarations.size > 0 ? `known variables: ${[...declarations.keys()].join(', ')}` : 'the profile has no variables',
-  });
-}
-
-function splitList(text: string): string[] {
-  return text.split(/(?<!\\),/).map((item) => item.replaceAll('\\,', ',').trim()).filter((item) => item !== '');
-}
-
-function valueFor(name: string, declaration: Declaration, given: Given | undefined): unknown {
+/** What was given, else the default, converted and checked; null for nothing. Errors: `profile` for a missing value, a wrong type, a pattern that does not match. */
+export function valueFor(name: string, declaration: Declaration, given: Given | undefined): unknown {
   const source = given ?? (declaration.default === undefined ? undefined : { value: declaration.default, where: `default of ${name}` });
   if (source === undefined || isBlank(source.value)) {
-    if (declaration.required === true) {
-      throw new RockberryError('profile', `expected a value for the variable "${name}" (${declaration.description}), found none`, { hint: `give it with --set ${name}=… or in a --vars file` });
-    }
+    if (declaration.required === true) throw missing(name, declaration);
     return source?.value ?? null;
   }
   const value = typed(name, declaration, source);
@@ -100,13 +62,18 @@ function valueFor(name: string, declaration: Declaration, given: Given | undefin
   return value;
 }
 
-function isBlank(value: unknown): boolean {
-  return value === null || value === '' || (Array.isArray(value) && value.length === 0);
+function missing(name: string, declaration: Declaration): RockberryError {
+  const hint = declaration.secret ? `give it with --secret ${name}=FILE or in the environment variable ${environmentName(name, declaration)}` : `give it with --set ${name}=… or in a --vars file`;
+  return new RockberryError('profile', `expected a value for the variable "${name}" (${declaration.description}), found none`, { hint });
 }
 
-function typed(name: string, { type = 'string', secret }: Declaration, { value, where }: Given): unknown {
+export function isBlank(value: unknown): boolean {
+  return value === undefined || value === null || value === '' || (Array.isArray(value) && value.length === 0);
+}
+
+function typed(name: string, { type = 'string', secret }: Declaration, { value, where, directory }: Given): unknown {
   const converted = type === 'list' ? asList(value) : type === 'boolean' ? asBoolean(value) : type === 'number' ? asNumber(value) : asText(value);
-  if (converted !== undefined) return converted;
+  if (converted !== undefined) return type === 'path' && directory !== undefined ? resolve(directory, String(converted)) : converted;
   throw new RockberryError('profile', `${where}: expected a ${type} for the variable "${name}", found ${secret ? 'something else (not shown: it is secret)' : shown(value)}`);
 }
 
