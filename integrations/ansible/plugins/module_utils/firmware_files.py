@@ -17,9 +17,6 @@ TEXT_LIMIT = 16 << 20  # bytes; a configuration file beyond it is a mistake
 SPACES = ' \t\n\v\f\r\xa0'
 SECTION = re.compile(r'[ \t\n\v\f\r\xa0]*\[([^\]]*)\]')
 SPACED = re.compile(r'(initramfs|include)[ \t\n\v\f\r\xa0]+([^\n\r]*)\Z')  # these two have no "="
-MODEL = re.compile(r'(pi|cm)[A-Za-z0-9_]*\+?\Z')
-SERIAL = re.compile(r'0x[0-9a-f]+\Z', re.IGNORECASE)
-NAMED_FILTER = re.compile(r'[A-Za-z-]+')
 KERNEL = re.compile(r'kernel|vmlinuz|image', re.IGNORECASE)
 OCTAL = re.compile(r'\\([0-7]{3})')
 
@@ -108,13 +105,13 @@ def read_settings(boot, name, seen):
 
 
 def config_settings(text):
-    """Every setting of the file with the filters it stands under: those hold until one of the same type replaces them or [all] drops them all."""
+    """Every setting of the file with the filters it stands under. That one replaces another of its type does not matter here: only [all] drops the last."""
     settings = []
     filters = []
     for line in text.split('\n'):
         header = SECTION.match(line)
         if header:
-            filters = enter(filters, header.group(1))
+            filters = [] if header.group(1) == 'all' else filters + [header.group(1)]
             continue
         body = line.strip(SPACES)
         if body and not body.startswith('#'):
@@ -129,21 +126,6 @@ def key_and_value(body):
         return spaced.groups()
     key, _equals, value = body.partition('=')
     return key, value
-
-
-def enter(filters, header):
-    if header == 'all':
-        return []
-    return [one for one in filters if filter_type(one) != filter_type(header)] + [header]
-
-
-def filter_type(name):
-    if MODEL.match(name):
-        return 'model'
-    if SERIAL.match(name):
-        return 'serial'
-    named = NAMED_FILTER.match(name)
-    return named.group() if named else name
 
 
 def existing(boot, name):

@@ -102,7 +102,7 @@ files:
       sample: console=tty1 root=PARTUUID=6c586e13-03 rootwait cgroup_enable=cpuset cgroup_memory=1 cgroup_enable=memory
     backup:
       description: The file as it was.
-      returned: when it was changed and O(backup) is true
+      returned: when it was changed and C(backup) is true
       type: str
       sample: /boot/cmdline.txt.before-rockberry
 '''
