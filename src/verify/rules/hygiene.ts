@@ -98,7 +98,7 @@ const hostname: Rule = {
     const hint = 'an image for several nodes has none; an image for one node is made with the hostname step';
     const own: Problem[] = name === '' || /^localhost(\.|$)/.test(name) ? [] : [{ severity: 'info', subject: '/etc/hostname', message: `found the name "${name.slice(0, 64)}": the image is for one node`, hint }];
     const information: Problem[] = isFull(node, '/etc/machine-info') ? [{ severity: 'info', subject: '/etc/machine-info', message: 'found what describes one machine', hint: 'remove it (files step: absent)' }] : [];
-    return verdict([...own.filter(({ subject }) => !isPlaced(node, subject)), ...information.filter(({ subject }) => !isPlaced(node, subject))], name);
+    return verdict([...own.filter(({ subject }) => !isPlaced(node, subject)), ...information.filter(({ subject }) => !isPlaced(node, subject))], name.slice(0, 64));
   },
 };
 
