@@ -6,7 +6,7 @@ import { HEALTHY, SCRIPT, SHELLS, preflight, type Check } from './node.js';
 
 const TOOLS = ['kubespray', 'kubeadm', 'k3s'] as const;
 const source = readFileSync(SCRIPT, 'utf8');
-const reported = [...new Set([...source.matchAll(/^ *(?:\*\) |'' \| \*\[!0-9\]\*\) |\?\?\? .*\) |[\w' |*]+\) )?report ([a-z-]+) /gm)].map(([, id]) => id!))];
+const reported = [...new Set([...source.matchAll(/\breport ([a-z-]+) (?:ok|fail|warn|info|skip|"\$status") /g)].map(([, id]) => id!))];
 
 const byId = (checks: readonly Check[], id: string): Check => checks.find((check) => check.id === id)!;
 

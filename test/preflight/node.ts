@@ -14,7 +14,7 @@ export type Entry = string | Uint8Array | { readonly link: string } | { readonly
 export type Node = Readonly<Record<string, Entry>>;
 
 export const CONFIG = ['NAMESPACES', 'NET_NS', 'PID_NS', 'IPC_NS', 'UTS_NS', 'CPUSETS', 'MEMCG', 'INET', 'EXT4_FS', 'PROC_FS', 'NETFILTER_XT_TARGET_REDIRECT', 'NETFILTER_XT_MATCH_COMMENT',
-  'FAIR_GROUP_SCHED', 'CGROUPS', 'CGROUP_BPF', 'CGROUP_CPUACCT', 'CGROUP_DEVICE', 'CGROUP_FREEZER', 'CGROUP_PIDS', 'CGROUP_SCHED', 'OVERLAY_FS', 'BLK_DEV_DM', 'CFS_BANDWIDTH', 'SECCOMP',
+  'FAIR_GROUP_SCHED', 'CGROUPS', 'CGROUP_BPF', 'CGROUP_CPUACCT', 'CGROUP_DEVICE', 'CGROUP_FREEZER', 'CGROUP_PIDS', 'CGROUP_SCHED', 'OVERLAY_FS', 'CFS_BANDWIDTH', 'SECCOMP',
   'SECCOMP_FILTER', 'KEYS', 'VETH', 'BRIDGE', 'BRIDGE_NETFILTER', 'IP_NF_FILTER', 'IP_NF_TARGET_MASQUERADE', 'IP_NF_TARGET_REJECT', 'NETFILTER_XT_MATCH_ADDRTYPE', 'NETFILTER_XT_MATCH_CONNTRACK',
   'NETFILTER_XT_MATCH_IPVS', 'NETFILTER_XT_MATCH_MULTIPORT', 'NETFILTER_XT_MATCH_STATISTIC', 'IP_NF_NAT', 'NF_NAT', 'POSIX_MQUEUE', 'IP_SET', 'VXLAN'] as const;
 export const FIRMWARE = 'coherent_pool=1M snd_bcm2835.enable_hdmi=1 cgroup_disable=memory smsc95xx.macaddr=DC:A6:32:00:00:01 vc_mem.mem_size=0x40000000';
@@ -24,7 +24,7 @@ export const TRIO = 'cgroup_enable=cpuset cgroup_memory=1 cgroup_enable=memory';
 export const configuration = (names: readonly string[]): string => `#\n# Linux/arm64 ${KERNEL} Kernel Configuration\n#\n${names.map((name, index) => `CONFIG_${name}=${index % 2 ? 'm' : 'y'}\n`).join('')}CONFIG_LOCALVERSION="-v8"\n# CONFIG_AUFS_FS is not set\nCONFIG_USELIB=n\n`;
 export const dependencies = (names: readonly string[]): string => names.map((name) => `kernel/net/${name}.ko.xz:${name === 'vxlan' ? ' kernel/net/udp_tunnel.ko.xz' : ''}\n`).join('');
 /** Names as their files have them: modules.dep of real kernels mixes "-" and "_". */
-export const AVAILABLE = ['br_netfilter', 'nf_conntrack', 'vxlan', 'dummy', 'ip_vs', 'ip_vs_rr', 'ip_vs_wrr', 'ip_vs_sh', 'ip_vs_wlc', 'ip_vs_lc', 'ip_set', 'ip_tables', 'nf_conntrack_netlink', 'ipt_REJECT',
+export const AVAILABLE = ['veth', 'bridge', 'br_netfilter', 'nf_conntrack', 'vxlan', 'dummy', 'ip_vs', 'ip_vs_rr', 'ip_vs_wrr', 'ip_vs_sh', 'ip_vs_wlc', 'ip_vs_lc', 'ip_set', 'ip_tables', 'nf_conntrack_netlink', 'ipt_REJECT',
   'ipt_rpfilter', 'xt_addrtype', 'xt_comment', 'xt-conntrack', 'xt_mark', 'xt_multiport', 'xt_set'] as const;
 
 const sockets = (...lines: string[]): string => `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n${lines.map((line, index) => `   ${index}: ${line} 00000000:00000000 00:00000000 00000000     0        0 20000 1 0 100 0 0 10 0\n`).join('')}`;

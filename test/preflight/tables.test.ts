@@ -1,54 +1,99 @@
-/** The tables of others, row by row: take one row away and the check must name it. */
-import { expect } from 'vitest';
+/** The tables of the script are those of verify, and so of their sources; and each row counts: take one away and the check must name it. */
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { K3S_OPTIONS } from '../../src/verify/tables/k3s.js';
+import { FAMILIES } from '../../src/verify/tables/memory-cgroup.js';
+import { NODE_MODULES } from '../../src/verify/tables/modules.js';
+import type { OptionRow } from '../../src/verify/tables/options.js';
+import { CONFIG_PATHS, CONTROLLERS, KNOWN_RELEASES, NOT_MISSED, VALIDATED_OPTIONS } from '../../src/verify/tables/system-validators.js';
 import { needs } from '../support/oracle.js';
-import { AVAILABLE, CONFIG, HEALTHY, KERNEL, MODULES, configuration, dependencies, listening, preflight, type Node } from './node.js';
+import { AVAILABLE, CONFIG, FIRMWARE, HEALTHY, KERNEL, MODULES, OWN, SCRIPT, configuration, dependencies, listening, preflight, type Node } from './node.js';
 
 const given = needs('dash', 'mawk');
+const source = readFileSync(SCRIPT, 'utf8');
 
 const words = (text: string): string[] => text.trim().split(/\s+/);
-/** kubernetes/system-validators v1.12.1, validators/types_unix.go, for cgroup v2. */
-const KUBEADM = words(`NAMESPACES NET_NS PID_NS IPC_NS UTS_NS CPUSETS MEMCG INET EXT4_FS PROC_FS NETFILTER_XT_TARGET_REDIRECT NETFILTER_XT_MATCH_COMMENT FAIR_GROUP_SCHED
-  CGROUPS CGROUP_BPF CGROUP_PIDS CGROUP_SCHED`);
-const KUBEADM_V1 = words('CGROUPS CGROUP_CPUACCT CGROUP_DEVICE CGROUP_FREEZER CGROUP_PIDS CGROUP_SCHED');
-const KUBEADM_OPTIONAL = words('OVERLAY_FS BLK_DEV_DM CFS_BANDWIDTH SECCOMP SECCOMP_FILTER');
-/** k3s, contrib/util/check-config.sh, "Generally Necessary". */
-const K3S = words(`NAMESPACES NET_NS PID_NS IPC_NS UTS_NS CGROUPS CGROUP_PIDS CGROUP_CPUACCT CGROUP_DEVICE CGROUP_FREEZER CGROUP_SCHED CPUSETS MEMCG SECCOMP KEYS VETH BRIDGE BRIDGE_NETFILTER
-  IP_NF_FILTER IP_NF_TARGET_MASQUERADE IP_NF_TARGET_REJECT NETFILTER_XT_MATCH_ADDRTYPE NETFILTER_XT_MATCH_CONNTRACK NETFILTER_XT_MATCH_IPVS NETFILTER_XT_MATCH_COMMENT
-  NETFILTER_XT_MATCH_MULTIPORT NETFILTER_XT_MATCH_STATISTIC IP_NF_NAT NF_NAT POSIX_MQUEUE`);
+const constant = (name: string): string[] => words(new RegExp(`^${name}='([^']*)'$`, 'm').exec(source)![1]!);
+const written = (table: readonly OptionRow[], kind: string): string[] => table.filter((row) => row.class === kind && row.below === undefined).map(({ name, aliases }) => [name, ...aliases].join('|'));
+const first = (names: readonly string[]): string[] => names.map((name) => name.split('|')[0]!);
 
-function says(id: string, node: Node, args: readonly string[]): string {
+const KUBEADM = first([...constant('KUBEADM'), ...constant('KUBEADM_V2')]);
+const KUBEADM_V1 = constant('KUBEADM_V1');
+const K3S = constant('K3S');
+
+test('the options are those of system-validators and k3s check-config', () => {
+  expect(constant('KUBEADM')).toEqual(written(VALIDATED_OPTIONS, 'required'));
+  expect(KUBEADM_V1).toEqual(written(VALIDATED_OPTIONS, 'required-v1'));
+  expect(constant('KUBEADM_V2')).toEqual(written(VALIDATED_OPTIONS, 'required-v2'));
+  expect(constant('KUBEADM_OPTIONAL')).toEqual(written(VALIDATED_OPTIONS, 'optional').filter((name) => !NOT_MISSED.includes(name)));
+  expect(K3S).toEqual(written(K3S_OPTIONS, 'required'));
+  expect(first(written(K3S_OPTIONS, 'optional'))).toEqual(expect.arrayContaining(constant('K3S_OPTIONAL')));
+});
+
+test('the configuration is looked for where kubeadm does', () => {
+  const loop = /for config_file in ([\s\S]*?); do/.exec(source)![1]!;
+  expect(words(loop.replaceAll(/["\\]/g, ''))).toEqual(CONFIG_PATHS.map((path) => path.replaceAll('R', '$kernel')));
+});
+
+function says(id: string, node: Node, args: readonly string[] = []): string {
   const { status, message } = preflight({ ...HEALTHY, ...node }, args).result.checks.find((check) => check.id === id)!;
   return `${status}: ${message}`;
 }
 
-const lacking = (name: string): Node => ({ [`/boot/config-${KERNEL}`]: configuration(CONFIG.filter((one) => one !== name)) });
 const only = (names: readonly string[]): Node => ({ [`/boot/config-${KERNEL}`]: configuration(names) });
+const lacking = (name: string): Node => only(CONFIG.filter((one) => one !== name));
 
-given.each(KUBEADM)('kubeadm requires %s', (name) => expect(says('kernel-config', lacking(name), [])).toBe(`fail: /boot/config-${KERNEL} lacks ${name}`));
-given.each(KUBEADM_OPTIONAL)('kubeadm would like %s', (name) => expect(says('kernel-optional', lacking(name), ['--for', 'kubeadm'])).toBe(`warn: /boot/config-${KERNEL} lacks ${name}`));
+given.each(KUBEADM)('kubeadm requires %s', (name) => expect(says('kernel-config', lacking(name))).toBe(`fail: /boot/config-${KERNEL} lacks ${name}`));
+given.each(first(constant('KUBEADM_OPTIONAL')))('kubeadm would like %s', (name) => expect(says('kernel-optional', lacking(name), ['--for', 'kubeadm'])).toBe(`warn: /boot/config-${KERNEL} lacks ${name}`));
 given.each(K3S)('k3s requires %s', (name) => expect(says('kernel-config', lacking(name), ['--for', 'k3s'])).toBe(`fail: /boot/config-${KERNEL} lacks ${name}`));
 
 given('and nothing else', () => {
   const v1 = { '/proc/mounts': 'tmpfs /sys/fs/cgroup tmpfs ro 0 0\n' };
-  expect(says('kernel-config', only(KUBEADM), [])).toMatch(/^ok/);
+  expect(says('kernel-config', only(KUBEADM))).toMatch(/^ok/);
   expect(says('kernel-config', only(K3S), ['--for', 'rke2'])).toMatch(/^ok/);
-  expect(says('kernel-config', { ...only([...KUBEADM.filter((name) => name !== 'CGROUP_BPF'), ...KUBEADM_V1]), ...v1 }, [])).toMatch(/^ok/);
-  for (const name of KUBEADM_V1) expect(says('kernel-config', { ...only([...KUBEADM, ...KUBEADM_V1].filter((one) => one !== name)), ...v1 }, [])).toMatch(new RegExp(`^fail.* lacks ${name}$`));
+  expect(says('kernel-config', { ...only([...KUBEADM.filter((name) => name !== 'CGROUP_BPF'), ...KUBEADM_V1]), ...v1 })).toMatch(/^ok/);
+  for (const name of KUBEADM_V1) expect(says('kernel-config', { ...only([...KUBEADM, ...KUBEADM_V1].filter((one) => one !== name)), ...v1 })).toMatch(new RegExp(`^fail.* lacks ${name}$`));
 });
 
-given.each(words('cpu cpuset pids memory'))('cgroup v2 without %s', (name) => {
+given.each(CONTROLLERS.v2.required.filter((name) => name !== 'devices' && name !== 'freezer'))('cgroup v2 without %s', (name) => {
   const node = { '/sys/fs/cgroup/cgroup.controllers': words('cpuset cpu io memory hugetlb pids').filter((one) => one !== name).join(' ') };
-  expect(says(name === 'memory' ? 'cgroup-memory' : 'cgroup-controllers', node, [])).toMatch(name === 'memory' ? /^fail/ : new RegExp(`^fail.* ${name}$`));
+  expect(says(name === 'memory' ? 'cgroup-memory' : 'cgroup-controllers', node)).toMatch(name === 'memory' ? /^fail/ : new RegExp(`^fail.* ${name}$`));
 });
 
-/** kubespray, roles/kubernetes/node/tasks/main.yml (kube_proxy_mode: ipvs) and enable_nodelocaldns; overlay is built in here. */
-given.each(words('br_netfilter nf_conntrack vxlan dummy ip_vs ip_vs_rr ip_vs_wrr ip_vs_sh ip_vs_wlc ip_vs_lc'))('Kubespray loads %s', (name) => {
-  expect(says('modules', { [`${MODULES}/modules.dep`]: dependencies(AVAILABLE.filter((one) => one !== name)), '/proc/modules': '', '/sys/module/br_netfilter': null }, [])).toBe(`fail: the kernel ${KERNEL} has no module ${name}`);
+given.each(CONTROLLERS.v1.required)('cgroup v1 without %s', (name) => {
+  const listed = [...CONTROLLERS.v1.required, ...CONTROLLERS.v1.optional].filter((one) => one !== name).map((one) => `${one}\t1\t1\t1\n`).join('');
+  const node = { '/proc/mounts': 'tmpfs /sys/fs/cgroup tmpfs ro 0 0\n', '/proc/cgroups': listed };
+  expect(says(name === 'memory' ? 'cgroup-memory' : 'cgroup-controllers', node)).toMatch(name === 'memory' ? /^fail/ : new RegExp(`^fail.* ${name}$`));
+});
+
+given.each(['5.4.0-1', '5.10.110-v8+', '5.14.0-570.el9.aarch64', '5.15.84-v8+', '6.1.31-v8.1.el9.altarch', '6.12.34+rpt-rpi-v8', '10.0.1', '4.19.0', '6.12', ''])('the release %j', (release) => {
+  const isKnown = KNOWN_RELEASES.some((known) => known.test(release));
+  expect(says('kernel-version', { '/proc/sys/kernel/osrelease': `${release}\n` })).toMatch(isKnown ? /^ok/ : /^warn/);
+});
+
+// Without the parameter: a kernel of the family "upstream" is not told to take it, since it would not know it.
+given.each([...FAMILIES.map(({ example }) => example), '6.12.34+rpt-rpi-v8', '6.12.40-v8-16k+', '6.12.25-2712', '6.6.77-v8+', '6.12.48+deb13-arm64', '6.1.0-1013-rpi', '6.14.5-300.fc42.aarch64'])('the family of %s', (release) => {
+  const { family } = FAMILIES.find((one) => one.release.test(release))!;
+  const node = { '/proc/sys/kernel/osrelease': `${release}\n`, '/sys/fs/cgroup/cgroup.controllers': 'cpu cpuset pids', '/proc/cmdline': `${FIRMWARE} ${OWN}\n`, '/boot/cmdline.txt': `${OWN}\n` };
+  const { reason } = preflight({ ...HEALTHY, ...node }).result.checks.find(({ id }) => id === 'cgroup-memory')!;
+  expect(reason).toBe(family === 'upstream' ? 'disabled' : 'absent');
+});
+
+const gone = (name: string): Node => ({ [`${MODULES}/modules.dep`]: dependencies(AVAILABLE.filter((one) => one.replaceAll('-', '_') !== name)), [`${MODULES}/modules.builtin`]: name === 'overlay' ? '' : 'kernel/fs/overlayfs/overlay.ko\n', '/proc/modules': '', '/sys/module/br_netfilter': null });
+given.each(NODE_MODULES.flatMap(({ module, targets = ['kubespray', 'kubeadm', 'k3s', 'rke2'] }) => targets.map((target) => [module, target] as const)))('%s for %s: failed or warned of', (module, target) => {
+  const { checks } = preflight({ ...HEALTHY, ...gone(module) }, ['--for', target]).result;
+  const said = checks.filter(({ id, message }) => id.startsWith('modules') && id !== 'modules-loaded' && message === `the kernel ${KERNEL} has no module ${module}`);
+  expect(said.map(({ status }) => status)).toEqual(expect.arrayContaining([expect.stringMatching(/^(fail|warn)$/)]));
+});
+
+/** kubespray, roles/kubernetes/node/tasks/main.yml (kube_proxy_mode: ipvs) and enable_nodelocaldns: it stops where one cannot be loaded. */
+given.each(words('overlay br_netfilter nf_conntrack vxlan dummy ip_vs ip_vs_rr ip_vs_wrr ip_vs_sh ip_vs_wlc ip_vs_lc'))('Kubespray loads %s', (name) => {
+  expect(says('modules', gone(name))).toBe(`fail: the kernel ${KERNEL} has no module ${name}`);
 });
 
 /** projectcalico/calico, felix checksystem.go. */
 given.each(words('ip_set ip_tables nf_conntrack_netlink ipt_REJECT ipt_rpfilter xt_addrtype xt_conntrack xt_mark xt_multiport xt_set'))('Calico needs %s', (name) => {
-  expect(says('modules-network', { [`${MODULES}/modules.dep`]: dependencies(AVAILABLE.filter((one) => one.replaceAll('-', '_') !== name)) }, [])).toBe(`warn: the kernel ${KERNEL} has no module ${name}`);
+  expect(says('modules-network', gone(name))).toBe(`warn: the kernel ${KERNEL} has no module ${name}`);
 });
 
 const PORTS = { 'kubeadm control-plane': '6443 2379 2380 10250 10257 10259', 'kubeadm worker': '10250', 'k3s control-plane': '6443 6444 10250 2379 2380', 'k3s worker': '6444 10250', 'rke2 control-plane': '6443 9345 10250 2379 2380 2381', 'rke2 worker': '10250' };
