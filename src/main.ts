@@ -69,6 +69,12 @@ function whole(text: string): number {
   return Number(text);
 }
 
+/** Megabytes, seconds. */
+function amount(text: string): number {
+  if (!/^[1-9]\d{0,5}$/.test(text)) throw new InvalidArgumentError('expected a whole number above 0');
+  return Number(text);
+}
+
 /** "1.36" or "v1.36.4". */
 function kubernetesVersion(text: string): Version {
   const [, major, minor] = /^v?(\d{1,3})\.(\d{1,3})(?:\.\d{1,3})?$/.exec(text) ?? [];
@@ -194,6 +200,23 @@ const diff: Work<DiffFlags> = async (terminal, flags, a, b) => {
   return result.equal ? 0 : FINDINGS;
 };
 
+interface BootFlags extends Common {
+  readonly kernel?: string;
+  readonly initrd?: string;
+  readonly prepend?: string;
+  readonly append?: string;
+  readonly memory?: number;
+  readonly timeout?: number;
+  readonly print?: boolean;
+}
+
+const bootImage: Work<BootFlags> = async (terminal, { json, kernel, initrd, prepend, append, memory, timeout, print }, image) => {
+  const { boot, bootText } = await import('./boot/boot.js');
+  const result = await boot({ image: image!, kernel, initrd, prepend, append, memory, timeout, print, console: json ? 'stderr' : 'stdout', progress: terminal.progress });
+  terminal.result(bootText(result), result);
+  return result.ended === 'timeout' ? FINDINGS : 0;
+};
+
 const profileList: Work<Common> = async (terminal) => {
   const [{ listProfiles }, { profileListText }] = await Promise.all([import('./profile.js'), import('./report-text.js')]);
   const profiles = listProfiles();
@@ -248,6 +271,11 @@ function program(): Command {
   root.command('get').description('copy a file or directory out of the image').argument('<image>').argument('<path>').argument('<destination>').action(action(get));
   root.command('diff').description('what differs between two images, by file; exit 1 when they differ').argument('<a>', 'in any format').argument('<b>', 'in any format')
     .option('--times', 'compare modification times too').option('--no-text', 'no text diffs of changed files').action(action(diff));
+  root.command('boot').description('start the image under qemu, with a console (Ctrl-A X ends it); the image is never written').argument('<image>', 'in any format')
+    .option('--kernel <file>', 'an arm64 kernel with virtio, instead of the image\'s own').option('--initrd <file>', 'an initramfs for it')
+    .option('--prepend <words>', 'in front of the kernel command line, as the firmware does').option('--append <words>', 'at its end')
+    .option('--memory <MiB>', 'of the machine', amount, 1024).option('--timeout <seconds>', 'end the machine then, with exit status 1', amount)
+    .option('--print', 'print the command; start nothing').action(action(bootImage));
   const profile = root.command('profile').description('the profiles that ship, and checking your own');
   profile.command('list').description('the shipped profiles').action(action(profileList));
   profile.command('show').description('a profile\'s text, variables and steps').argument('<name>').action(action(profileShow));
