@@ -158,7 +158,7 @@ function kernelParameters(line: Line): Parameter[] {
 /** The part of a parameter that the line does not say yet: [''] for a whole word, the members for a list. */
 function missingMembers(line: Line, wanted: Parameter): string[] {
   const present = kernelParameters(line).filter(({ key }) => key === wanted.key);
-  if (wanted.key in OPPOSITE && wanted.value !== undefined) {
+  if (Object.hasOwn(OPPOSITE, wanted.key) && wanted.value !== undefined) {
     const members = new Set(present.flatMap(({ value }) => value?.split(',') ?? []));
     return [...new Set(wanted.value.split(','))].filter((member) => member !== '' && !members.has(member));
   }
@@ -190,7 +190,7 @@ function append(line: Line, raw: string): void {
 
 function set(line: Line, name: string, value: string): void {
   const unquotedValue = unquoted(value);
-  const word = new RegExp(SPACE).test(unquotedValue) ? `${name}="${unquotedValue}"` : `${name}=${unquotedValue}`;
+  const word = assigned(name, unquotedValue);
   const first = kernelParameters(line).findIndex(({ key }) => key === sameName(name));
   if (first < 0) return append(line, word);
   if (parameter(line.words[first]!.raw).value !== unquotedValue) line.words[first] = { gap: line.words[first]!.gap, raw: word };
@@ -212,11 +212,16 @@ function without(raw: string, unwanted: string): string | undefined {
   const { key, value } = parameter(unwanted);
   if (present.key !== key) return raw;
   if (value === undefined || present.value === value) return undefined;
-  if (!(key in OPPOSITE) || present.value === undefined) return raw;
+  if (!Object.hasOwn(OPPOSITE, key) || present.value === undefined) return raw;
   const members = present.value.split(',');
   const left = members.filter((member) => !value.split(',').includes(member));
   if (left.length === members.length) return raw;
-  return left.length === 0 ? undefined : `${raw.slice(0, raw.indexOf('='))}=${left.join(',')}`;
+  return left.length === 0 ? undefined : assigned(raw.slice(raw.startsWith('"') ? 1 : 0, raw.indexOf('=')), left.join(','));
+}
+
+/** A value in quotes where it has white space in it. */
+function assigned(name: string, value: string): string {
+  return new RegExp(SPACE).test(value) ? `${name}="${value}"` : `${name}=${value}`;
 }
 
 /** Takes a word out with the white space in front of it; the first word's own leading white space stays. */

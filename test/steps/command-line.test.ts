@@ -24,6 +24,8 @@ const cases: [string, string, CommandLineEdit, string][] = [
   ['cgroup_disable=memory goes at the beginning', 'cgroup_disable=memory b\n', { add: ['cgroup_enable=memory'] }, 'b cgroup_enable=memory\n'],
   ['cgroup_disable=memory goes at the end', 'b cgroup_disable=memory\n', { add: ['cgroup_enable=memory'] }, 'b cgroup_enable=memory\n'],
   ['cgroup_disable=memory goes out of a list', 'cgroup_disable=io,memory,rdma\n', { add: ['cgroup_enable=memory'] }, 'cgroup_disable=io,rdma cgroup_enable=memory\n'],
+  ['cgroup_disable=memory goes out of a list in quotes', '"cgroup_disable=memory,io" cgroup_disable="rdma,memory"', { add: ['cgroup_enable=memory'] }, 'cgroup_disable=io cgroup_disable=rdma cgroup_enable=memory'],
+  ['what is left of a list keeps its white space in quotes', '"cgroup_disable=memory,a b"', { add: ['cgroup_enable=memory'] }, 'cgroup_disable="a b" cgroup_enable=memory'],
   ['a list takes more than one out of a list', 'cgroup_disable=memory,cpuset', { add: ['cgroup_enable=cpuset,memory'] }, 'cgroup_enable=cpuset,memory'],
   ['cgroup_disable=memory goes where the trio is there already', `cgroup_disable=memory ${T}`, TRIO, T],
   ['it works the other way round', 'cgroup_enable=memory,cpuset', { add: ['cgroup_disable=memory'] }, 'cgroup_enable=cpuset cgroup_disable=memory'],

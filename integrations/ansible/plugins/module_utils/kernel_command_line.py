@@ -184,7 +184,7 @@ def append(line, raw):
 
 def set_value(line, name, value):
     plain = unquoted(value)
-    word = '%s="%s"' % (name, plain) if any(space in plain for space in SPACES) else '%s=%s' % (name, plain)
+    word = assigned(name, plain)
     found = [at for at, one in enumerate(line.parameters()) if one.key == same_name(name)]
     if not found:
         append(line, word)
@@ -220,7 +220,12 @@ def without(raw, unwanted):
     left = [member for member in members if member not in gone.value.split(',')]
     if len(left) == len(members):
         return raw
-    return '%s=%s' % (raw[:raw.index('=')], ','.join(left)) if left else None
+    return assigned(raw[raw.startswith('"'):raw.index('=')], ','.join(left)) if left else None
+
+
+def assigned(name, value):
+    """A value in quotes where it has white space in it."""
+    return '%s="%s"' % (name, value) if any(space in value for space in SPACES) else '%s=%s' % (name, value)
 
 
 def drop(line, at):
