@@ -93,11 +93,10 @@ describe('a vendor\'s image', () => {
   });
 
   test('--for and --kubernetes', async () => {
-    for (const target of ['kubespray', 'kubeadm', 'k3s', 'rke2']) {
-      expect(await judged([SAMPLE, '--for', target, '--kubernetes', 'v1.35.2'])).toMatchObject({ target, kubernetes: '1.35' });
-    }
-    const { stdout } = await verify([SAMPLE, '--for', 'k3s']);
-    expect(stdout).toContain('ready for Kubernetes 1.36 by k3s?');
+    const [kubespray, k3s] = [await judged([SAMPLE, '--for', 'kubespray', '--kubernetes', 'v1.35.2']), await verify([SAMPLE, '--for', 'k3s'])];
+    expect(kubespray).toMatchObject({ target: 'kubespray', kubernetes: '1.35' });
+    expect(kubespray.rules.length).toBeGreaterThan(result.rules.length);
+    expect(k3s.stdout).toContain('ready for Kubernetes 1.36 by k3s?');
   });
 
   test('in the dark: read-only, by somebody else, in a folder that nobody may write to', async () => {
@@ -248,26 +247,30 @@ steps:
 
   const defects: [rule: string, severity: string, subject: string, message: RegExp, commands: readonly string[]][] = [
     ['selinux-labels', 'error', UNIT, /systemd_unit_file_t:s0, found none/, [`ea_rm ${UNIT} security.selinux`]],
-    ['selinux-labels', 'warning', SCRIPT, /bin_t:s0, found system_u:object_r:tmp_t:s0$/, [`ea_set ${SCRIPT} security.selinux system_u:object_r:tmp_t:s0\\000`]],
-    ['selinux-relabel', 'info', '/.autorelabel', /relabels every file/, ['write /dev/null /.autorelabel']],
     ['programs-units', 'error', UNIT, /found a file without the executable bit/, [`sif ${SCRIPT} mode 0100644`]],
-    ['programs-mode', 'warning', SCRIPT, /mode 0755/, [`sif ${SCRIPT} mode 0100644`]],
+    ['selinux-labels', 'warning', SCRIPT, /bin_t:s0, found system_u:object_r:tmp_t:s0$/, [`ea_set ${SCRIPT} security.selinux system_u:object_r:tmp_t:s0\\000`]],
+    ['programs-mode', 'warning', SCRIPT, /mode 0755/, []],
     ['programs-interpreter', 'error', SCRIPT, /expected bash, which its first line has env run/, ['rm /usr/bin/bash']],
     ['access-file-modes', 'error', '/etc/rancher/k3s/config.yaml', /expected mode 0600 .*found 0644/, ['sif /etc/rancher/k3s/config.yaml mode 0100644']],
     ['access-file-modes', 'error', SCRIPT, /found 0755 and 1000:0/, [`sif ${SCRIPT} uid 1000`]],
     ['hygiene-machine-id', 'error', '/etc/machine-id', /found an id/, ['rm /etc/machine-id', 'write MACHINE /etc/machine-id']],
     ['hygiene-private-keys', 'error', '/etc/pki.key', /a private key/, ['write KEY /etc/pki.key']],
     ['hygiene-host-keys', 'error', '/etc/ssh/ssh_host_rsa_key', /every node would have this key/, ['write KEY /etc/ssh/ssh_host_rsa_key']],
+    ['selinux-relabel', 'info', '/.autorelabel', /relabels every file/, ['write /dev/null /.autorelabel']],
   ];
   oracles('each defect that debugfs puts in is named', async () => {
     writeFileSync(join(folder, 'MACHINE'), '0123456789abcdef0123456789abcdef\n');
     writeFileSync(join(folder, 'KEY'), `-----BEGIN PRIVATE KEY-----\n${'A'.repeat(64)}\n-----END PRIVATE KEY-----\n`);
     const spoiled = join(folder, 'spoiled.img');
-    for (const [rule, severity, subject, message, commands] of defects) {
+    for (const part of [defects.filter((_, at) => at % 2 === 0), defects.filter((_, at) => at % 2 === 1)]) { // neighbours spoil the same files
       run('cp', ['--sparse=always', built, spoiled]);
-      for (const command of commands) run('debugfs', ['-w', '-R', command.replace(/\b(MACHINE|KEY)\b/, (name) => join(folder, name)), `${spoiled}?offset=${root.start}`]);
-      const { findings } = ruleOf(await judged([spoiled, '-p', profile]), rule);
-      expect({ rule, findings }).toEqual({ rule, findings: expect.arrayContaining([expect.objectContaining({ severity, subject, message: expect.stringMatching(message) as string })]) as unknown });
+      const commands = part.flatMap((defect) => defect[4]).map((command) => command.replace(/\b(MACHINE|KEY)\b/, (name) => join(folder, name)));
+      run('debugfs', ['-w', '-f', '-', `${spoiled}?offset=${root.start}`], `${commands.join('\n')}\n`);
+      const result = await judged([spoiled, '-p', profile]);
+      for (const [rule, severity, subject, message] of part) {
+        const { findings } = ruleOf(result, rule);
+        expect({ rule, findings }).toEqual({ rule, findings: expect.arrayContaining([expect.objectContaining({ severity, subject, message: expect.stringMatching(message) as string })]) as unknown });
+      }
     }
   });
 
@@ -280,7 +283,7 @@ steps:
     ];
     run('debugfs', ['-w', '-f', '-', `${spoiled}?offset=${root.start}`], `${commands.join('\n')}\n`);
     expect(debugfs(spoiled, root, 'stat /etc/hosts')).toContain('Type: directory');
-    for (const args of [[], ['-p', profile], ['--markdown'], ['--junit', join(folder, 'hostile.xml')]]) {
+    for (const args of [['-p', profile], ['--markdown', '--junit', join(folder, 'hostile.xml')]]) {
       const started = performance.now();
       const outcome = await verify([spoiled, ...args]);
       unbroken(outcome);

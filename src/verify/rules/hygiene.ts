@@ -48,7 +48,7 @@ const machineId: Rule = {
     const text = node.text(subject);
     const hint = 'use the step identity: reset, which leaves an empty file';
     if (text === undefined) {
-      const isEnterpriseLinux = /^ID(_LIKE)?=.*(rhel|fedora)/m.test(node.text('/etc/os-release') ?? ''); // others ship images without it
+      const isEnterpriseLinux = /^ID(_LIKE)?=.*(rhel|fedora|centos|rocky|almalinux)/m.test(node.text('/etc/os-release') ?? ''); // others ship images without it
       return { problems: [{ severity: isEnterpriseLinux ? 'error' : 'info', subject, message: 'expected an empty file, found none: systemd could not keep the id that it makes while root is read-only', hint }] };
     }
     const id = text.trim();
