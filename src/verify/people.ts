@@ -26,7 +26,7 @@ export interface KeyFile {
   readonly refused: string | undefined;
 }
 
-const MOST = 200; // accounts with a shell; more are hostile or a mistake
+const MOST = 100; // accounts with a shell; more are hostile or a mistake
 const MOST_LINES = 1000; // of one file of keys
 
 /** Accounts with a shell, in the order of /etc/passwd. */

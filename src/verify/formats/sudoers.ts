@@ -60,7 +60,7 @@ interface State extends Budget {
 const MAX_FILES = 256; // sudo itself stops at 128 in each other
 const MAX_ALIASES = 32; // in each other
 const LONGEST_LINE = 8192; // characters
-const [MAX_RULES, MAX_PROBLEMS, MAX_STEPS] = [10_000, 20, 100_000]; // steps: list members looked at for one question
+const [MAX_RULES, MAX_PROBLEMS, MAX_STEPS] = [2000, 20, 100_000]; // steps: list members looked at for one question
 const SHELLS = ['/bin/sh', '/usr/bin/sh']; // what Ansible's become runs
 const TAGS = '(?:NO)?(?:PASSWD|EXEC|SETENV|LOG_INPUT|LOG_OUTPUT|FOLLOW|MAIL|INTERCEPT)';
 const TAG = new RegExp(`^(${TAGS})\\s*:\\s*`);
