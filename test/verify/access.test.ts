@@ -1,6 +1,5 @@
 /** The access rules: one seeded defect each and more where there are several kinds, the ready node, and what is no defect. Every password here is a public one. */
 import { describe, expect, test } from 'vitest';
-import type { Node } from '../../src/verify/node.js';
 import { accessRules } from '../../src/verify/rules/access.js';
 import { testRules, type Defect } from './cases.js';
 import { problemsOf, type Files } from './node.js';
