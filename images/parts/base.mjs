@@ -154,6 +154,16 @@ function localisation(tree) {
   for (let number = 0; number < 700; number++) tree.file(`/usr/share/licenses/sample/LICENSE.${String(number).padStart(3, '0')}.of-a-package-with-a-long-name`, '');
 }
 
+/** The head of a kernel policy (libsepol's policydb.c): magic number, the length of a string, the string, the version. Nothing behind it. */
+function binaryPolicy() {
+  const head = Buffer.alloc(20);
+  head.writeUInt32LE(0xf97cff8c, 0);
+  head.writeUInt32LE(8, 4);
+  head.write('SE Linux', 8, 'latin1');
+  head.writeUInt32LE(33, 16);
+  return head;
+}
+
 function policy(tree) {
   tree.file('/etc/selinux/config', `# This file controls the state of SELinux on the system.
 # SELINUX= can take one of these three values:
@@ -170,6 +180,8 @@ SELINUXTYPE=targeted
 
 `);
   tree.link('/etc/sysconfig/selinux', '../selinux/config');
+  tree.file('/etc/selinux/targeted/policy/policy.33', binaryPolicy());
+  tree.file('/etc/selinux/targeted/contexts/customizable_types', 'container_file_t\nsandbox_file_t\nhttpd_user_content_t\n');
   const contexts = '/etc/selinux/targeted/contexts/files';
   for (const name of ['file_contexts', 'file_contexts.homedirs', 'file_contexts.subs_dist', 'file_contexts.subs', 'file_contexts.local']) {
     tree.file(`${contexts}/${name}`, readFileSync(new URL(`../policy/${name}`, import.meta.url)));
