@@ -9,7 +9,7 @@ const COLORS: Readonly<Record<RuleStatus, number>> = { ok: 32, skipped: 90, erro
 
 export interface VerifyTextOptions {
   readonly color: boolean;
-  /** Also the rules that were not judged. */
+  /** Also the rules that were not judged, what notes say, and long details. */
   readonly verbose: boolean;
 }
 
@@ -19,9 +19,13 @@ export function verifyText(result: VerifyResult, { color, verbose }: VerifyTextO
   const shown = rowsOf(result).filter(({ status }) => verbose || status !== 'skipped');
   const groups = [...new Set(shown.map(({ group }) => group))];
   const lines = groups.flatMap((group) => [
-    paint(group, 1), ...shown.filter((row) => row.group === group).flatMap((row) => [`  ${paint(MARKS[row.status].padEnd(7), COLORS[row.status])}  ${headline(row)}`, ...row.findings.flatMap(findingText)]), '',
+    paint(group, 1), ...shown.filter((row) => row.group === group).flatMap((row) => [
+      `  ${paint(MARKS[row.status].padEnd(7), COLORS[row.status])}  ${headline(row, verbose)}`,
+      ...row.findings.filter(({ severity }) => verbose || severity !== 'info').flatMap(findingText), ...sourceLine(row),
+    ]), '',
   ]);
-  return [...wrap(heading(result), WIDTH), '', ...lines, summaryLine(result)].join('\n');
+  const more = verbose ? [] : ['(--all shows what the notes say, and what was not judged)'];
+  return [...wrap(heading(result), WIDTH), '', ...lines, summaryLine(result), ...more].join('\n');
 }
 
 /** A GitHub-flavoured table, the findings first. */
@@ -69,9 +73,14 @@ function summaryLine({ counts: { ok, errors, warnings, notes, skipped } }: Verif
   return `${errors === 0 ? 'ready' : 'not ready'}: ${parts.join(', ')}`;
 }
 
-function headline({ status, title, detail }: VerifyRow): string {
-  const text = (status === 'ok' || status === 'skipped') && detail ? `${title}: ${detail}` : title;
-  return wrap(printable(text), WIDTH - 11).join(`\n${' '.repeat(11)}`);
+/** The title, with what was seen where all is well: in the short form only when both fit into the line. */
+function headline({ status, title, detail }: VerifyRow, verbose: boolean): string {
+  const text = (status === 'ok' || status === 'skipped') && detail ? printable(`${title}: ${detail}`) : printable(title);
+  return wrap(verbose || text.length <= WIDTH - 11 ? text : printable(title), WIDTH - 11).join(`\n${' '.repeat(11)}`);
+}
+
+function sourceLine({ status, source }: VerifyRow): string[] {
+  return source !== null && (status === 'error' || status === 'warning') ? [`           see ${source}`] : [];
 }
 
 function findingText({ id, subject, message, hint }: Finding): string[] {

@@ -39,6 +39,7 @@ boot
   warning  title of boot-tokens
            /boot/cmdline.txt: expected quiet once, found it twice
            [boot-tokens]
+           see https://example.org/a_b(c)
 
 hygiene
   ERROR    title of hygiene-host-keys
@@ -46,15 +47,22 @@ hygiene
            2602 bytes: every node would have this key, and whoever has the
            image could pass for any of them [hygiene-host-keys]
            → remove it
-           /etc: more [hygiene-host-keys]
+           see https://example.org/a_b(c)
 
 image and profiles
   ok       filesystems are consistent
   warning  hostname
-           /etc/hostname: a note [step-hostname]
            /etc/hostname: a warning [step-hostname]
 
-not ready: 2 errors, 1 warning, 0 notes, 1 ok, 1 not judged`);
+not ready: 2 errors, 1 warning, 0 notes, 1 ok, 1 not judged
+(--all shows what the notes say, and what was not judged)`);
+  });
+
+  test('what notes say, and a detail that does not fit, only on request', () => {
+    const long: VerifyResult = { ...SMALL, rules: [{ ...SMALL.rules[0]!, title: 'all is well', status: 'ok', findings: [], detail: 'a detail of many words '.repeat(4).trim() }] };
+    expect(plainText(long)).toMatch(/ {2}ok {7}all is well\n/);
+    expect(plainText(long)).not.toContain('a note');
+    expect(plainText(long, true)).toMatch(/ {2}ok {7}all is well: a detail[\s\S]*\/etc\/hostname: a note \[step-hostname\]/);
   });
 
   test('with everything that was not judged, on request', () => {
