@@ -17,7 +17,7 @@ export function perKernel(node: Node, problems: (kernel: Kernel) => readonly Pro
 }
 
 /** Every kernel whose configuration can be read; kernel-config tells of the others. */
-export function perConfig(node: Node, problems: (kernel: Kernel, config: KernelConfig) => readonly Problem[], ok: (kernel: Kernel, config: KernelConfig) => string): Verdict {
+export function perConfig(node: Node, problems: (kernel: Kernel, config: KernelConfig) => readonly Problem[], ok: (kernel: Kernel) => string): Verdict {
   const kernels = runningKernels(node);
   if (kernels.length === 0) return { skipped: NO_KERNELS };
   const known = kernels.flatMap((kernel) => {
@@ -25,7 +25,7 @@ export function perConfig(node: Node, problems: (kernel: Kernel, config: KernelC
     return config ? [{ kernel, config }] : [];
   });
   if (known.length === 0) return { skipped: `the configuration of ${kernels.map(({ release }) => release).join(', ')} is not in the image` };
-  return verdict(known.flatMap(({ kernel, config }) => problems(kernel, config)), known.map(({ kernel, config }) => ok(kernel, config)).join('; '));
+  return verdict(known.flatMap(({ kernel, config }) => problems(kernel, config)), known.map(({ kernel }) => ok(kernel)).join('; '));
 }
 
 export function isSet(options: KernelOptions, name: string): boolean {
@@ -46,8 +46,15 @@ export function optionNames(found: readonly OptionRow[]): string {
   return found.map(({ name }) => `CONFIG_${name}`).join(', ');
 }
 
+export interface Asked {
+  readonly severity: Problem['severity'];
+  /** Who asks for the options, as the end of "which …": "kubeadm does not start without". */
+  readonly who: string;
+  readonly hint?: string;
+}
+
 /** One problem for all rows of a kind; none when there are none. */
-export function missingOptions(found: readonly OptionRow[], kernel: Kernel, config: KernelConfig, about: { readonly severity: Problem['severity']; readonly who: string; readonly hint?: string }): Problem[] {
+export function missingOptions(found: readonly OptionRow[], kernel: Kernel, config: KernelConfig, about: Asked): Problem[] {
   if (found.length === 0) return [];
   return [{
     severity: about.severity, subject: config.path, ...(about.hint !== undefined && { hint: about.hint }),
