@@ -2,10 +2,10 @@
 import { RockberryError } from '../errors.js';
 import type { Stat, Tree } from '../fs/filesystem.js';
 import type { Image } from '../image/image.js';
+import type { Readiness } from '../profile.js';
 import { findCommandLines, type CommandLineFile } from '../steps/cmdline.js';
 import { readText } from '../steps/content.js';
 import { findKernels, type Kernel } from './kernels.js';
-import type { Target } from './rule.js';
 
 export interface Version {
   readonly major: number;
@@ -23,7 +23,7 @@ export interface Node {
   readonly image: Image;
   readonly tree: Tree;
   /** undefined: Kubernetes in general. */
-  readonly target: Target | undefined;
+  readonly target: Readiness | undefined;
   readonly kubernetes: Version;
   /** What the profiles of the call place, sorted; empty without profiles. */
   readonly placed: readonly Placed[];
@@ -39,7 +39,7 @@ export interface Node {
 }
 
 export interface NodeOptions {
-  readonly target?: Target | undefined;
+  readonly target?: Readiness | undefined;
   readonly kubernetes?: Version;
   readonly placed?: readonly Placed[];
 }

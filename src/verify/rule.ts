@@ -1,4 +1,5 @@
 /** A rule: one thing that an image must have so that Kubernetes runs on it. Rules read a node and trust nothing; each can fail, and a test makes it. */
+import { READINESS, type Readiness } from '../profile/schema.js';
 import type { Finding } from '../report.js';
 import type { Node } from './node.js';
 
@@ -7,8 +8,8 @@ export const GROUPS = ['boot', 'cgroups', 'kernel', 'storage', 'network', 'acces
 export type Group = (typeof GROUPS)[number];
 
 /** Who installs Kubernetes on the node. */
-export const TARGETS = ['kubespray', 'kubeadm', 'k3s', 'rke2'] as const;
-export type Target = (typeof TARGETS)[number];
+export const TARGETS = READINESS;
+export type Target = Readiness;
 
 export interface Rule {
   /** Stable, for scripts: words with hyphens, the group's first ("cgroup-memory"). It is the id of its findings too. */
