@@ -24,6 +24,8 @@ export interface VerifyOptions {
   readonly answers?: ReadonlyMap<string, string>;
   readonly target?: Target | undefined;
   readonly kubernetes?: Version;
+  /** Where writeReport() will write: refused before anything is opened. */
+  readonly report?: string | undefined;
   readonly progress?: Progress;
 }
 

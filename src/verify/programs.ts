@@ -23,7 +23,7 @@ export interface Programs {
   readonly isWhole: boolean;
 }
 
-const PLACES = ['/usr/local/bin', '/usr/local/sbin', '/opt', '/var/lib/rancher'];
+const PLACES = ['/usr/local/bin', '/usr/local/sbin', '/usr/local/libexec', '/usr/libexec/rockberry', '/opt', '/var/lib/rancher'];
 const NAMED = ['k3s', 'rke2', 'kubelet', 'kubeadm', 'kubectl', 'containerd', 'crictl', 'runc'].map((name) => `/usr/bin/${name}`);
 const MAX_PROGRAMS = 5000;
 const HEAD = 256; // bytes; BINPRM_BUF_SIZE, include/uapi/linux/binfmts.h: the kernel looks no further for "#!"

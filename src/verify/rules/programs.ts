@@ -24,7 +24,7 @@ const MISTAKES: readonly (readonly [start: string, what: string])[] = [
 
 const architecture: Rule = {
   id: 'programs-architecture', group: 'programs', title: 'programs are for 64-bit Arm', source: 'https://github.com/ARM-software/abi-aa/blob/main/aaelf64/aaelf64.rst',
-  check: (node) => judge(node, 'for aarch64', (program) => {
+  check: (node) => judge(node, (program) => {
     const message = wrongFormat(program);
     if (message === undefined) return [];
     const mayRun = program.kind === 'other' && startOf(program.head) === undefined; // a shell takes a text without "#!" for its own
@@ -53,7 +53,7 @@ function startOf(head: Uint8Array): string | undefined {
 
 const interpreter: Rule = {
   id: 'programs-interpreter', group: 'programs', title: 'what loads or runs the programs is in the image', source: `${GABI}/ch5.dynamic.html#interpreter`,
-  check: (node) => judge(node, 'with their interpreters', (program) => {
+  check: (node) => judge(node, (program) => {
     if (program.kind !== 'elf' && program.kind !== 'script') return [];
     return missingInterpreter(node, program).map((message): Problem => ({
       severity: 'error', subject: program.path, message,
@@ -95,7 +95,7 @@ function notExecutable(node: Node, path: string): string | undefined {
 
 const libraries: Rule = {
   id: 'programs-libraries', group: 'programs', title: 'the libraries that programs need are in the image', source: 'https://man7.org/linux/man-pages/man8/ld.so.8.html',
-  check: (node) => judge(node, 'with their libraries', (program) => {
+  check: (node) => judge(node, (program) => {
     if (program.kind !== 'elf' || wrongMachine(program.elf) !== undefined) return [];
     const directories = libraryDirectories(node, program);
     const missing = program.elf.needed.filter((name) => !(name.includes('/') ? [name] : directories.map((directory) => `${directory}/${name}`)).some((path) => node.stat(path)));
@@ -116,7 +116,7 @@ const pageSize: Rule = {
   check(node) {
     const kernel = largePageKernel(node);
     if (kernel === undefined) return { skipped: 'no kernel of the image has pages of 16 KiB' };
-    return judge(node, `aligned for ${kernel}`, (program) => {
+    return judge(node, (program) => {
       const loaded = program.kind === 'elf' ? program.elf.segments.filter(({ type }) => type === PT_LOAD) : [];
       const least = Math.min(...loaded.map(({ align }) => align));
       if (loaded.length === 0 || least >= LARGE_PAGE) return [];
@@ -138,7 +138,7 @@ function largePageKernel(node: Node): string | undefined {
 
 const mode: Rule = {
   id: 'programs-mode', group: 'programs', title: 'programs have the executable bit', source: 'https://man7.org/linux/man-pages/man2/execve.2.html',
-  check: (node) => judge(node, 'executable', (program) => {
+  check: (node) => judge(node, (program) => {
     if (program.isExecutable || program.kind === 'other') return [];
     return [{ severity: 'warning', subject: program.path, message: 'expected mode 0755 for a program, found it without the executable bit', hint: 'set the mode in the files step, or in the archive that brings it' }];
   }),
@@ -163,11 +163,11 @@ function missingProgram(node: Node, { unit, key, program, isEnabled, conditions 
 }
 
 /** Asks of each program; with no programs there is nothing to judge. */
-function judge(node: Node, ok: string, ask: (program: Program) => readonly Problem[]): Verdict {
+function judge(node: Node, ask: (program: Program) => readonly Problem[]): Verdict {
   const { found, isWhole } = programsOf(node);
   if (found.length === 0) return { skipped: node.placed.length > 0 ? 'no profile of the call places a program' : 'no programs but the vendor\'s' };
   const unseen: Problem[] = isWhole ? [] : [{ severity: 'info', subject: '/opt', message: `only the first ${found.length} programs were looked at` }];
-  return verdict([...atMost(found.flatMap(ask)), ...unseen], `${found.length} program${found.length === 1 ? '' : 's'} ${ok}`);
+  return verdict([...atMost(found.flatMap(ask)), ...unseen], `${found.length} program${found.length === 1 ? '' : 's'}`);
 }
 
 export const programsRules: readonly Rule[] = [architecture, interpreter, libraries, pageSize, mode, units];

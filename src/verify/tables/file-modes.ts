@@ -40,7 +40,7 @@ export const FILE_MODES: readonly FileMode[] = [
   secret('/etc/rancher/*/config.yaml', 0o600, 0o077), secret('/etc/rancher/*/config.yaml.d/*.yaml', 0o600, 0o077), // docs.k3s.io, installation/configuration
   config('/etc/rancher/*/registries.yaml', 0o600),
   config('/var/lib/rancher/*/agent/images/*'), config('/var/lib/rancher/*/server/manifests/*'),
-  config('/usr/local/bin/*', 0o755), config('/usr/local/sbin/*', 0o755), config('/usr/local/libexec/*', 0o755),
-  directory('/etc'), directory('/etc/ssh/sshd_config.d', 0o700), directory('/etc/systemd/system'), directory('/etc/rancher'), directory('/usr/local/bin'), directory('/usr/local/sbin'),
+  config('/usr/local/bin/*', 0o755), config('/usr/local/sbin/*', 0o755), config('/usr/local/libexec/*', 0o755), config('/usr/libexec/rockberry/*', 0o755),
+  directory('/etc'), directory('/etc/ssh/sshd_config.d', 0o700), directory('/etc/systemd/system'), directory('/etc/rancher'), directory('/usr/local/bin'), directory('/usr/local/sbin'), directory('/usr/libexec/rockberry'),
   directory('/var/lib/rockberry'),
 ];
