@@ -30,7 +30,7 @@ const CLUSTER_NETWORKS = ['10.42.0.0/16', '10.43.0.0/16']; // of k3s and RKE2: p
 const OFF = 'add "services: {disable: [firewalld]}" (the profile kubernetes-node does, unless firewall=open)';
 
 export const firewallRules: readonly Rule[] = [
-  { id: 'network-firewalld', group: 'network', title: 'firewalld is off, or open for what the node needs', source: KUBESPRAY, check: checkFirewall },
+  { id: 'network-firewalld', group: 'network', title: 'firewalld is off, or open for what the node needs', source: KUBERNETES.source, check: checkFirewall },
   {
     id: 'network-firewalld-conflict', group: 'network', title: 'firewalld does not stand between pods', check: checkConflict, targets: ['k3s', 'rke2'],
     source: 'https://docs.rke2.io/known_issues#firewalld-conflicts-with-default-networking',
@@ -48,7 +48,7 @@ function checkFirewall(node: Node): Verdict {
   const controlPlane = closedPorts(zone, wanted.controlPlane);
   const subject = `zone ${zone.name}`;
   const problems: Problem[] = [];
-  if (missing.length > 0) problems.push({ severity: 'error', subject, message: `expected firewalld to be off or these ports to be open, found it enabled and closed for ${missing.join(', ')} (${wanted.source})`, hint: OFF });
+  if (missing.length > 0) problems.push({ severity: 'error', subject, message: `expected firewalld to be off or these ports to be open, found it enabled and closed for ${missing.join(', ')}`, hint: `${OFF}; the ports: ${wanted.source}` });
   if (controlPlane.length > 0) problems.push({ severity: 'info', subject, message: `expected these ports to be open on a control plane, found them closed: ${controlPlane.join(', ')}`, hint: `${OFF}; or set role=control-plane` });
   return verdict(problems, `zone ${zone.name} lets in what the node needs`);
 }

@@ -42,23 +42,26 @@ function checkForwarding(node: Node): Verdict {
   const last = found.sort((a, b) => settings.indexOf(a) - settings.indexOf(b)).at(-1);
   if (last?.value === '1') return { ok: `${last.path} says so` };
   const severity = last ? (overrules(node, last) ? 'error' : 'warning') : (setsItself(node) ? 'info' : 'error');
-  const message = last ? `expected net.ipv4.ip_forward = 1, found ${last.value} in ${last.path}` : 'expected net.ipv4.ip_forward = 1, found no file that sets it: kubeadm refuses such a node, and pods reach only their own';
+  const message = `expected net.ipv4.ip_forward = 1, found ${last ? `${last.value} in ${last.path}` : `no file that sets it: ${setsItself(node) ? `${node.target} will` : 'kubeadm refuses such a node'}`}`;
   return verdict([{ severity, subject: last?.path ?? '/etc/sysctl.d', message, hint: SYSCTL }], '');
 }
 
 function checkModules(node: Node): Verdict {
   const { loaded, blacklisted, disabled } = moduleLists(node);
-  const problems = MODULES.flatMap((name): Problem[] => {
-    const off = disabled.get(name);
-    if (off !== undefined) return [{ severity: 'error', subject: off, message: `expected the module ${name} to be loadable, found an "install" line for it in ${off} that runs nothing`, hint: 'remove the line' }];
-    if (isBuiltIn(node, name)) return [];
-    const black = blacklisted.get(name);
-    const severity = setsItself(node) ? 'info' : name === 'overlay' ? 'warning' : 'error';
-    const hint = 'add "modules: {load: [overlay, br_netfilter]}"; the profile kubernetes-node has it';
-    if (!loaded.has(name)) return [{ severity, subject: '/etc/modules-load.d', message: `expected the module ${name} to be loaded at boot, found it in no file of modules-load.d`, hint }];
-    return black === undefined ? [] : [{ severity, subject: black, message: `expected the module ${name} to be loaded at boot, found it blacklisted in ${black}`, hint: 'remove the line' }];
-  });
-  return verdict(problems, 'modules-load.d names them');
+  const needed = MODULES.filter((name) => !isBuiltIn(node, name));
+  const severity = (name: string): Problem['severity'] => (setsItself(node) ? 'info' : name === 'overlay' ? 'warning' : 'error'); // containerd's own unit loads overlay
+  const off = needed.filter((name) => disabled.has(name)).map((name): Problem => ({
+    severity: 'error', subject: disabled.get(name)!, message: `expected the module ${name} to be loadable, found an "install" line for it that runs nothing`, hint: 'remove the line',
+  }));
+  const black = needed.filter((name) => loaded.has(name) && blacklisted.has(name)).map((name): Problem => ({
+    severity: severity(name), subject: blacklisted.get(name)!, message: `expected the module ${name} to be loaded at boot, found it blacklisted`, hint: 'remove the line',
+  }));
+  const missing = needed.filter((name) => !loaded.has(name) && !disabled.has(name));
+  const absent: Problem[] = missing.length === 0 ? [] : [{
+    severity: severity(missing.at(-1)!), subject: '/etc/modules-load.d', message: `expected modules-load.d to load ${missing.join(' and ')} at boot, found no such line`,
+    hint: 'add "modules: {load: [overlay, br_netfilter]}"; the profile kubernetes-node has it',
+  }];
+  return verdict([...off, ...black, ...absent], 'modules-load.d names them');
 }
 
 function isBuiltIn(node: Node, name: string): boolean {
@@ -70,26 +73,30 @@ function isBuiltIn(node: Node, name: string): boolean {
 function checkBridge(node: Node): Verdict {
   const settings = sysctlSettings(node);
   const keys = ['net.bridge.bridge-nf-call-iptables', 'net.bridge.bridge-nf-call-ip6tables'];
-  const problems = keys.flatMap((key): Problem[] => {
-    const found = sysctlValue(settings, key);
-    if (found?.value === '1') return [];
-    if (!found) return [{ severity: 'info', subject: '/etc/sysctl.d', message: `expected ${key} = 1, found no file that sets it: the kernel's own value is 1 as well, until something changes it`, hint: SYSCTL }];
-    return [{ severity: overrules(node, found) ? 'error' : 'warning', subject: found.path, message: `expected ${key} = 1, found ${found.value} in ${found.path}: traffic between pods and services gets lost`, hint: SYSCTL }];
-  });
-  return verdict(problems, 'for IPv4 and IPv6');
+  const found = keys.map((key) => ({ key, setting: sysctlValue(settings, key) }));
+  const unset = found.filter(({ setting }) => !setting).map(({ key }) => key);
+  const wrong = found.filter(({ setting }) => setting && setting.value !== '1').map(({ key, setting }): Problem => ({
+    severity: overrules(node, setting!) ? 'error' : 'warning', subject: setting!.path, message: `expected ${key} = 1, found ${setting!.value}: traffic between pods and services gets lost`, hint: SYSCTL,
+  }));
+  return verdict([...wrong, ...notSet(unset.map((key) => `${key} = 1`), 'the kernel\'s own value is 1 as well, until something changes it')], 'for IPv4 and IPv6');
+}
+
+/** One note for all that no file says. */
+function notSet(wanted: readonly string[], consequence: string): Problem[] {
+  if (wanted.length === 0) return [];
+  return [{ severity: 'info', subject: '/etc/sysctl.d', message: `expected ${wanted.join(', ')}, found no file that says so: ${consequence}`, hint: SYSCTL }];
 }
 
 /** Only Kubespray turns protectKernelDefaults on by itself, and sets the values first. What counts is a file that takes them back at the next boot. */
 function checkKubelet(node: Node): Verdict {
   const settings = sysctlSettings(node);
-  const problems = KUBELET.flatMap(([key, wanted]): Problem[] => {
-    const found = sysctlValue(settings, key);
-    if ((found?.value ?? KERNEL_DEFAULTS[key]) === wanted) return [];
-    const isFatal = node.target === 'kubespray' && found !== undefined && overrules(node, found);
-    const message = `expected ${key} = ${wanted}, found ${found ? `${found.value} in ${found.path}` : 'no file that sets it'}: kubelet with protectKernelDefaults does not start`;
-    return [{ severity: isFatal ? 'error' : 'info', subject: found?.path ?? '/etc/sysctl.d', message, hint: SYSCTL }];
-  });
-  return verdict(problems, 'all of them');
+  const found = KUBELET.map(([key, value]) => ({ key, value, setting: sysctlValue(settings, key) })).filter(({ key, value, setting }) => (setting?.value ?? KERNEL_DEFAULTS[key]) !== value);
+  const wrong = found.filter(({ setting }) => setting).map(({ key, value, setting }): Problem => ({
+    severity: node.target === 'kubespray' && overrules(node, setting!) ? 'error' : 'info', subject: setting!.path,
+    message: `expected ${key} = ${value}, found ${setting!.value}: kubelet with protectKernelDefaults does not start`, hint: SYSCTL,
+  }));
+  const unset = found.filter(({ setting }) => !setting).map(({ key, value }) => `${key} = ${value}`);
+  return verdict([...wrong, ...notSet(unset, node.target === 'kubespray' ? 'Kubespray will' : 'kubelet with protectKernelDefaults does not start')], 'all of them');
 }
 
 function checkInotify(node: Node): Verdict {
