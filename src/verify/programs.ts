@@ -3,6 +3,7 @@ import { RockberryError } from '../errors.js';
 import { isElf, readElf, type Elf } from './formats/elf.js';
 import type { Node } from './node.js';
 import { isOnFat, lstat, walk } from './paths.js';
+import { remembered } from './remembered.js';
 
 interface Common {
   readonly path: string;
@@ -27,14 +28,9 @@ const PLACES = ['/usr/local/bin', '/usr/local/sbin', '/usr/local/libexec', '/usr
 const NAMED = ['k3s', 'rke2', 'kubelet', 'kubeadm', 'kubectl', 'containerd', 'crictl', 'runc'].map((name) => `/usr/bin/${name}`);
 const MAX_PROGRAMS = 5000;
 const HEAD = 256; // bytes; BINPRM_BUF_SIZE, include/uapi/linux/binfmts.h: the kernel looks no further for "#!"
-const known = new WeakMap<Node, Programs>();
 
 /** What is executable, and what stands in a directory of programs without being so. */
-export function programsOf(node: Node): Programs {
-  const programs = known.get(node) ?? readPrograms(node);
-  known.set(node, programs);
-  return programs;
-}
+export const programsOf: (node: Node) => Programs = remembered(readPrograms);
 
 /** Whether the last directory of a path is one of programs. */
 export function isInProgramDirectory(path: string): boolean {

@@ -1,6 +1,7 @@
 /** Looks into the files of /etc, /root and /home once, for what is secret by its form: private keys, kubeconfigs with credentials, tokens to join a cluster. */
 import type { Node } from './node.js';
 import { walk } from './paths.js';
+import { remembered } from './remembered.js';
 
 export type SecretKind = 'private key' | 'kubeconfig' | 'join token';
 
@@ -43,13 +44,7 @@ const TOKENS: readonly (readonly [paths: RegExp, text: RegExp, what: string])[] 
   [/./, /(?:\btoken["']?[ \t]*[:=][ \t]*|--token[= ])["']?[a-z0-9]{6}\.[a-z0-9]{16}\b/, 'a bootstrap token of kubeadm'],
 ];
 
-const known = new WeakMap<Node, Secrets>();
-
-export function secretsOf(node: Node): Secrets {
-  const secrets = known.get(node) ?? search(node);
-  known.set(node, secrets);
-  return secrets;
-}
+export const secretsOf: (node: Node) => Secrets = remembered(search);
 
 function search(node: Node): Secrets {
   const found: Secret[] = [];

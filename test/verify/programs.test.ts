@@ -13,11 +13,19 @@ const script = (content: string, mode = 0o755): { content: string; mode: number 
 const unit = (lines: string, conditions = ''): string => `[Unit]\nDescription=x\n${conditions}\n[Service]\n${lines}\n\n[Install]\nWantedBy=multi-user.target\n`;
 const enabled = (name: string): Files => ({ [`/etc/systemd/system/multi-user.target.wants/${name}`]: { target: `/etc/systemd/system/${name}` } });
 
+/** The header of an arm64 Image (Documentation/arch/arm64/booting.rst): bits 1 and 2 of its flags are the page size, 1 for 4 KiB, 2 for 16. */
+function kernel(pages: 0 | 1 | 2): { content: Uint8Array } {
+  const content = Buffer.alloc(4096);
+  content.writeUInt32LE(pages << 1, 24);
+  content.write('ARM\x64', 56, 'latin1');
+  return { content };
+}
+
 const SYSTEM: Files = {
   '/lib': { target: 'usr/lib' }, '/bin': { target: 'usr/bin' }, '/lib64': { target: 'usr/lib64' },
   '/usr/lib/ld-linux-aarch64.so.1': script('loader'), '/usr/lib64/libc.so.6': script('c library'),
   '/usr/bin/bash': script('shell'), '/usr/bin/sh': { target: 'bash' }, '/usr/bin/env': script('env'), '/usr/bin/python3.9': script('python'), '/usr/bin/python3': { target: 'python3.9' },
-  '/boot/kernel8.img': 'kernel', '/boot/kernel_2712.img': 'kernel',
+  '/boot/kernel8.img': kernel(1), '/boot/kernel_2712.img': kernel(2), '/boot/bcm2712-rpi-5-b.dtb': 'tree', '/boot/bcm2711-rpi-4-b.dtb': 'tree',
 };
 const HEALTHY: Files = {
   ...SYSTEM,
@@ -61,7 +69,8 @@ const DEFECTS: readonly Defect[] = [
   { rule: 'programs-libraries', name: 'a library that is not there', node: withFiles({ [K3S]: elf({ interpreter: LOADER, needed: ['libc.so.6', 'libseccomp.so.2', 'libz.so.1'] }) }), severity: 'warning', subject: K3S, message: /expected libseccomp\.so\.2, libz\.so\.1 in / },
   { rule: 'programs-libraries', name: 'a run path that leads elsewhere', node: withFiles({ '/opt/cni/bin/calico': elf({ interpreter: LOADER, needed: ['libown.so'], runPath: '$ORIGIN/lib' }) }), severity: 'warning', subject: '/opt/cni/bin/calico', message: /expected libown\.so/ },
   { rule: 'programs-page-size', name: 'segments for pages of 4 KiB', node: withFiles({ [K3S]: elf({ align: 4096 }) }), severity: 'warning', subject: K3S, message: /aligned to 16 KiB because of \/boot\/kernel_2712\.img, found 4096 bytes$/ },
-  { rule: 'programs-page-size', name: 'a kernel of 16 KiB by its release', node: () => memoryNode({ [K3S]: elf({ align: 4096 }), '/lib/modules/6.12.25-16k.el9/modules.dep': '' }), severity: 'warning', subject: K3S, message: /because of 6\.12\.25-16k\.el9, found 4096/ },
+  { rule: 'programs-page-size', name: 'a kernel whose header does not tell', node: withFiles({ [K3S]: elf({ align: 4096 }), '/boot/kernel_2712.img': kernel(0) }), severity: 'warning', subject: K3S, message: /because of \/boot\/kernel_2712\.img, found 4096/ },
+  { rule: 'programs-page-size', name: 'a kernel under another name, no device tree', node: () => memoryNode({ [K3S]: elf({ align: 4096 }), '/boot/vmlinuz-6.12': kernel(2) }), severity: 'warning', subject: K3S, message: /because of \/boot\/vmlinuz-6\.12, found 4096/ },
   { rule: 'programs-mode', name: 'a program without the executable bit', node: withFiles({ [K3S]: elf({}, 0o644) }), severity: 'warning', subject: K3S, message: /expected mode 0755/ },
   { rule: 'programs-mode', name: 'a script without the executable bit', node: withFiles({ '/usr/local/sbin/setup': script('#!/bin/sh\n', 0o644) }), severity: 'warning', subject: '/usr/local/sbin/setup', message: /expected mode 0755/ },
   starts('a unit whose program is not there', { '/usr/local/sbin/setup': { directory: true } }, /expected the program of ExecStart=, \/usr\/local\/sbin\/setup, to be executable in the image, found a directory$/),
@@ -101,12 +110,13 @@ describe('which programs', () => {
     for (const { id } of programsRules) expect(problemsOf(programsRules, id, memoryNode({}))).toMatch(/no |only/);
   });
 
-  test('pages of 16 KiB: not judged where config.txt names another kernel, or none has them', () => {
+  test('pages of 16 KiB: not judged where config.txt has the Pi 5 boot another kernel, where nobody boots it, or where there is none', () => {
     const small: Files = { [K3S]: elf({ align: 4096 }) };
-    expect(problemsOf(programsRules, 'programs-page-size', withFiles({ ...small, '/boot/config.txt': 'kernel=kernel8.img\n' })())).toMatch(/no kernel/);
-    expect(problemsOf(programsRules, 'programs-page-size', withFiles({ ...small, '/boot/config.txt': '[pi4]\nkernel=kernel8.img\n' })())).toHaveLength(1);
-    expect(problemsOf(programsRules, 'programs-page-size', withFiles({ ...small, '/boot/config.txt': 'kernel=vmlinuz-6.12-16k\n' })())).toHaveLength(1);
-    expect(problemsOf(programsRules, 'programs-page-size', memoryNode({ ...small, '/boot/kernel8.img': '' }))).toMatch(/no kernel/);
+    const judged = (files: Files): unknown => problemsOf(programsRules, 'programs-page-size', withFiles({ ...small, ...files })());
+    for (const text of ['kernel=kernel8.img\n', '[pi5]\nkernel=kernel8.img\n']) expect(judged({ '/boot/config.txt': text })).toMatch(/no kernel/);
+    expect(judged({ '/boot/config.txt': '[pi4]\nkernel=kernel8.img\n' })).toHaveLength(1);
+    expect(judged({ '/boot/kernel_2712.img': kernel(1) })).toMatch(/no kernel/);
+    expect(problemsOf(programsRules, 'programs-page-size', memoryNode({ ...small, '/boot/kernel8.img': kernel(1) }))).toMatch(/no kernel/);
   });
 
   test('units: without profiles the image\'s own, with profiles those they place', () => {

@@ -1,6 +1,7 @@
 /** Programs start: they are for this machine, what loads or runs them is there, and units name programs that exist. */
-import { configSettings } from '../../steps/config-text.js';
+import { boots, kernelImages } from '../boots.js';
 import { EM_AARCH64, PT_LOAD, type Elf } from '../formats/elf.js';
+import { kernelPageSize } from '../formats/kernel-config.js';
 import type { Node } from '../node.js';
 import { atMost, matching } from '../paths.js';
 import { isInProgramDirectory, programsOf, type Program } from '../programs.js';
@@ -12,6 +13,7 @@ const PATH = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin']; // 
 const LIBRARIES = ['/lib64', '/usr/lib64', '/lib', '/usr/lib', '/lib/aarch64-linux-gnu', '/usr/lib/aarch64-linux-gnu']; // ld.so(8), and Debian's multiarch
 const MAX_DIRECTORIES = 100; // of libraries
 const LARGE_PAGE = 16_384; // bytes
+const HEADER = 4096; // bytes of a kernel file
 
 /** e_machine: gABI, "e_machine" of chapter 4. */
 const MACHINES: Readonly<Record<number, string>> = { 3: 'x86', 20: 'PowerPC', 21: 'PowerPC 64', 22: 'S/390', 40: 'Arm', 62: 'x86-64', 243: 'RISC-V', 258: 'LoongArch' };
@@ -122,18 +124,18 @@ const pageSize: Rule = {
       if (loaded.length === 0 || least >= LARGE_PAGE) return [];
       return [{
         severity: 'warning', subject: program.path, message: `expected segments aligned to 16 KiB because of ${kernel}, found ${least} bytes`,
-        hint: 'take a newer build (linked with -z max-page-size=65536), or set kernel=kernel8.img in config.txt (config_txt step)',
+        hint: 'take a newer build (linked with -z max-page-size=65536), or boot the Pi 5 with 4 KiB: config_txt: { section: pi5, set: { kernel: kernel8.img } }',
       }];
     });
   },
 };
 
-/** The Pi 5 boots kernel_2712.img, whose pages are 16 KiB, unless config.txt names another. */
+/** A kernel file that some board boots; without device trees, any that is there. The Pi 5's own has pages of 16 KiB where its header does not tell. */
 function largePageKernel(node: Node): string | undefined {
-  const folder = node.tree.bootDirectory;
-  const named = configSettings(node.text(`${folder}/config.txt`) ?? '').findLast(({ key, filters }) => key === 'kernel' && filters.length === 0)?.value;
-  if (named !== undefined) return /2712|16k/.test(named) ? named : undefined;
-  return matching(node, `${folder}/kernel_2712.img`)[0] ?? node.kernels().find(({ release }) => /16k|2712/.test(release))?.release;
+  const booted = boots(node).filter(({ kernel }) => kernel.present).map(({ kernel }) => kernel.path);
+  const paths = booted.length > 0 ? booted : kernelImages(node).map(({ path }) => path);
+  const sizeOf = (path: string): number => kernelPageSize(node.tree.read(node.tree.resolve(path), 0, HEADER)) ?? (/kernel_2712|16k/.test(path) ? LARGE_PAGE : 0);
+  return paths.find((path) => sizeOf(path) >= LARGE_PAGE);
 }
 
 const mode: Rule = {

@@ -109,9 +109,7 @@ const policy: Rule = {
     if (labels && binary !== undefined) return { ok: binary };
     const effect = effectiveMode(node) === 'enforcing' ? 'init halts' : 'every file is unlabeled';
     const missing = labels ? `the policy in ${directory}, found none` : `file_contexts of the policy ${name}, found none`;
-    // An excerpt of an image may have the text files of a policy alone; without them, or with the directory empty, something is broken.
-    const isExcerpt = labels !== undefined && !node.stat(directory);
-    return { problems: [{ severity: isExcerpt ? 'warning' : 'error', subject: CONFIG, message: `expected ${missing}: ${effect} at boot`, hint: 'install the package selinux-policy-targeted in the base image, or correct SELINUXTYPE' }] };
+    return { problems: [{ severity: 'error', subject: CONFIG, message: `expected ${missing}: ${effect} at boot`, hint: 'install the package selinux-policy-targeted in the base image, or correct SELINUXTYPE' }] };
   },
 };
 
