@@ -61,9 +61,9 @@ export class Terminal {
   /** Asks for a secret: what is typed is not shown. Errors: `usage` where there is no terminal, and when it is interrupted. */
   async ask(question: string): Promise<string> {
     if (!this.canAsk) throw new RockberryError('usage', `expected a terminal to ask for ${terminalText(question)}, found none`, { hint: 'give it from a file (--secret NAME=FILE) or by the environment' });
-    process.stderr.write(`${terminalText(question)}: `);
     const unseen = new Writable({ write: (_chunk, _encoding, done) => { done(); } });
     const lines = createInterface({ input: process.stdin, output: unseen, terminal: true, historySize: 0 }); // raw mode: the terminal itself shows nothing either
+    process.stderr.write(`${terminalText(question)}: `); // after it: a quick answer must not be shown
     try {
       return await new Promise((resolve, reject) => {
         lines.once('line', resolve);
