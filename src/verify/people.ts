@@ -39,7 +39,8 @@ export const logins: (node: Node) => readonly Login[] = remembered((node) => {
   return withShell.slice(0, MOST).map(({ name, uid, gid, home }) => {
     const own = groups.filter((group) => group.gid === gid || group.members.includes(name));
     const field = plain.get(name) ?? '';
-    return { name, uid, home, groups: [...own.map((group) => group.name), ...own.map((group) => `#${group.gid}`), `#${gid}`], password: field === 'x' ? (shadow.get(name) ?? '!') : field };
+    const numbers = [gid, ...own.map((group) => group.gid)].map((number) => `#${number}`);
+    return { name, uid, home, groups: [...own.map((group) => group.name), ...numbers], password: field === 'x' ? (shadow.get(name) ?? '!') : field };
   });
 });
 
@@ -62,7 +63,8 @@ export function isAdmitted(settings: SshdSettings, login: Login, by: 'key' | 'pa
 
 /** Whether a key opens: there is one that sshd takes, in a file that it reads. */
 export function hasKey(node: Node, settings: SshdSettings, login: Login): boolean {
-  return settings.value('PubkeyAuthentication') === 'yes' && isAdmitted(settings, login, 'key') && keyFiles(node, settings, login).some(({ keys, refused }) => keys > 0 && refused === undefined);
+  if (settings.value('PubkeyAuthentication') !== 'yes' || !isAdmitted(settings, login, 'key')) return false;
+  return keyFiles(node, settings, login).some(({ keys, refused }) => keys > 0 && refused === undefined);
 }
 
 export function hasPassword(settings: SshdSettings, login: Login): boolean {

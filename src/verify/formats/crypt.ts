@@ -15,7 +15,9 @@ export interface Crypt {
 
 type Bytes = Uint8Array;
 
-const NAMES: Readonly<Record<string, string>> = { y: 'yescrypt', gy: 'gost-yescrypt', '7': 'scrypt', '2a': 'bcrypt', '2b': 'bcrypt', '2y': 'bcrypt', sha1: 'PBKDF1 with SHA-1', md5: 'SunMD5' };
+const NAMES: Readonly<Record<string, string>> = {
+  y: 'yescrypt', gy: 'gost-yescrypt', '7': 'scrypt', '2a': 'bcrypt', '2b': 'bcrypt', '2y': 'bcrypt', sha1: 'PBKDF1 with SHA-1', md5: 'SunMD5',
+};
 const DEFAULT_ROUNDS = 5000;
 const [LEAST_ROUNDS, MOST_ROUNDS] = [1000, 999_999_999];
 const MD5_ROUNDS = 1000;

@@ -18,7 +18,9 @@ export function moduleLists(node: Node): ModuleLists {
     for (const [, names] of line.matchAll(/(?:^|\s)modules[_-]load=(\S*)/g)) for (const name of names!.split(',')) loaded.set(moduleName(name), path);
   }
   const rules = dropIns(node, 'modprobe.d').flatMap(({ path, text }) => usefulLines(text).map((line) => ({ path, words: line.split(/\s+/) })));
-  const named = (isWanted: (words: readonly string[]) => boolean): Map<string, string> => new Map(rules.filter(({ words }) => isWanted(words)).map(({ path, words }) => [moduleName(words[1] ?? ''), path]));
+  const named = (isWanted: (words: readonly string[]) => boolean): Map<string, string> => {
+    return new Map(rules.filter(({ words }) => isWanted(words)).map(({ path, words }) => [moduleName(words[1] ?? ''), path]));
+  };
   return {
     loaded,
     blacklisted: named(([verb]) => verb === 'blacklist'),

@@ -55,7 +55,8 @@ function listOf(value = ''): string[] {
 
 /** Whether NetworkManager leaves an interface of that name alone, by [keyfile] unmanaged-devices or a [device…] section with managed=0. */
 export function isUnmanaged(settings: Keyfile, device: string): boolean {
-  const lists = [settings.get('keyfile')?.get('unmanaged-devices'), ...[...settings].filter(([section, keys]) => section.startsWith('device') && /^(0|no|false)$/.test(keys.get('managed') ?? '')).map(([, keys]) => keys.get('match-device') ?? '*')];
+  const sections = [...settings].filter(([section, keys]) => section.startsWith('device') && /^(0|no|false)$/.test(keys.get('managed') ?? ''));
+  const lists = [settings.get('keyfile')?.get('unmanaged-devices'), ...sections.map(([, keys]) => keys.get('match-device') ?? '*')];
   return lists.some((list) => names(listOf(list), device));
 }
 

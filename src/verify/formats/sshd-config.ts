@@ -15,7 +15,9 @@ const DEFAULTS: Readonly<Record<string, string>> = {
   pubkeyauthentication: 'yes', passwordauthentication: 'yes', kbdinteractiveauthentication: 'yes', usepam: 'no', permitrootlogin: 'prohibit-password', permitemptypasswords: 'no',
   strictmodes: 'yes', authorizedkeysfile: '.ssh/authorized_keys .ssh/authorized_keys2', authorizedkeyscommand: 'none',
 };
-const SYNONYMS: Readonly<Record<string, string>> = { challengeresponseauthentication: 'kbdinteractiveauthentication', skeyauthentication: 'kbdinteractiveauthentication', dsaauthentication: 'pubkeyauthentication' };
+const SYNONYMS: Readonly<Record<string, string>> = {
+  challengeresponseauthentication: 'kbdinteractiveauthentication', skeyauthentication: 'kbdinteractiveauthentication', dsaauthentication: 'pubkeyauthentication',
+};
 const GROWING = ['allowusers', 'denyusers', 'allowgroups', 'denygroups'];
 const MAX_FILES = 256; // with all that include each other; sshd itself stops at 16 in each other
 const FOLDER = '/etc/ssh';

@@ -12,7 +12,7 @@ export interface SudoFile {
   readonly ignored: string | undefined;
 }
 
-export interface Rule {
+export interface SudoRule {
   readonly users: readonly string[];
   readonly hosts: readonly string[];
   readonly runas: readonly string[];
@@ -31,7 +31,7 @@ export interface Default {
 export interface Sudoers {
   /** In the order in which sudo reads them. */
   readonly files: readonly SudoFile[];
-  readonly rules: readonly Rule[];
+  readonly rules: readonly SudoRule[];
   readonly defaults: readonly Default[];
   readonly aliases: ReadonlyMap<string, readonly string[]>;
   /** Lines that are no sudoers, "path: text". */
@@ -51,7 +51,7 @@ interface Budget {
 
 interface State extends Budget {
   readonly files: SudoFile[];
-  readonly rules: Rule[];
+  readonly rules: SudoRule[];
   readonly defaults: Default[];
   readonly aliases: Map<string, readonly string[]>;
   readonly problems: string[];
@@ -73,22 +73,27 @@ export const readSudoers: (node: Node) => Sudoers = remembered((node) => {
   return state;
 });
 
-export interface Verdict {
+export interface ShellAnswer {
   /** May run /bin/sh as root. */
   readonly allowed: boolean;
   readonly needsPassword: boolean;
   readonly needsTerminal: boolean;
 }
 
-export function shellAsRoot(sudoers: Sudoers, person: Person, host: string): Verdict {
+export function shellAsRoot(sudoers: Sudoers, person: Person, host: string): ShellAnswer {
   const user = (one: string): boolean => isPerson(one, person);
   const budget: Budget = { left: MAX_STEPS };
   const fits = (list: readonly string[], isOne: (one: string) => boolean): boolean => inList(sudoers, list, isOne, budget) === true;
   const isHost = (one: string): boolean => one === 'ALL' || one === host || one === host.split('.')[0];
-  const own = sudoers.rules.filter(({ users, hosts, runas }) => fits(users, user) && fits(hosts, isHost) && fits(runas, (one) => ['ALL', 'root', '#0'].includes(one)));
+  const isRoot = (one: string): boolean => ['ALL', 'root', '#0'].includes(one);
+  const own = sudoers.rules.filter(({ users, hosts, runas }) => fits(users, user) && fits(hosts, isHost) && fits(runas, isRoot));
   const deciding = own.map((rule) => ({ rule, allowed: inList(sudoers, [rule.command], isShell, budget) })).findLast(({ allowed }) => allowed !== undefined);
-  const defaults = sudoers.defaults.filter(({ scope, names }) => scope === '' || (scope === ':' && fits(names, user)) || (scope === '@' && fits(names, isHost)) || (scope === '>' && fits(names, (one) => one === 'ALL' || one === 'root')));
-  const flag = (name: string, initial: boolean): boolean => defaults.flatMap(({ settings }) => settings).reduce((value, setting) => (setting === name ? true : setting === `!${name}` ? false : value), initial);
+  const scopes: Readonly<Record<string, (one: string) => boolean>> = { ':': user, '@': isHost, '>': isRoot };
+  const settings = sudoers.defaults.filter(({ scope, names }) => scope === '' || fits(names, scopes[scope] ?? (() => false))).flatMap((one) => one.settings);
+  const flag = (name: string, initial: boolean): boolean => {
+    const last = settings.findLast((setting) => setting === name || setting === `!${name}`);
+    return last === undefined ? initial : last === name;
+  };
   return {
     allowed: deciding?.allowed === true,
     needsPassword: deciding?.rule.nopasswd === undefined ? flag('authenticate', true) : !deciding.rule.nopasswd,
@@ -155,8 +160,8 @@ function readLine(node: Node, path: string, line: string, state: State): void {
   if (line === '') return;
   const include = /^[#@]include(dir)?\s+"?([^"]+?)"?$/.exec(line);
   if (include) return readIncluded(node, path, include[2]!, include[1] !== undefined, state);
-  const isRead = /^Defaults\b|^Defaults[:@>!]/.test(line) ? readDefaults(line, state) : /^(User|Runas|Host|Cmnd|Cmd)_Alias\s/.test(line) ? readAliases(line, state) : readRule(line, state);
-  if (!isRead) state.problems.push(`${path}: ${line.slice(0, 80)}`);
+  const read = /^Defaults\b/.test(line) ? readDefaults : /^(User|Runas|Host|Cmnd|Cmd)_Alias\s/.test(line) ? readAliases : readRule;
+  if (!read(line, state)) state.problems.push(`${path}: ${line.slice(0, 80)}`);
 }
 
 function readIncluded(node: Node, from: string, written: string, isDirectory: boolean, state: State): void {

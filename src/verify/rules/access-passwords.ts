@@ -15,8 +15,14 @@ const BUDGET = 500_000;
 const LOCK = 'the profile kubernetes-node locks it; or give password_hash, or add "user: {name: ..., lock: true}"';
 
 export const passwordRules: readonly Rule[] = [
-  { id: 'access-default-password', group: 'access', title: 'nobody has the password that the vendor published', source: 'https://github.com/rocky-linux/kickstarts/blob/r9/Rocky-9-RPI-Base.ks', check: checkDefaults },
-  { id: 'access-empty-password', group: 'access', title: 'nobody logs in without a password', source: 'https://man7.org/linux/man-pages/man5/shadow.5.html', check: checkEmpty },
+  {
+    id: 'access-default-password', group: 'access', title: 'nobody has the password that the vendor published',
+    source: 'https://github.com/rocky-linux/kickstarts/blob/r9/Rocky-9-RPI-Base.ks', check: checkDefaults,
+  },
+  {
+    id: 'access-empty-password', group: 'access', title: 'nobody logs in without a password',
+    source: 'https://man7.org/linux/man-pages/man5/shadow.5.html', check: checkEmpty,
+  },
   { id: 'access-root-password', group: 'access', title: 'root has no password', source: 'https://man.openbsd.org/sshd_config#PermitRootLogin', check: checkRoot },
 ];
 
@@ -31,7 +37,9 @@ function checkDefaults(node: Node): Verdict {
   const judged = withPassword.map((login) => ({ login, found: publicPassword(login, budget) }));
   const severity = isOpen(node) ? 'error' : 'warning';
   const problems = judged.filter(({ found }) => found === true).map(({ login: { name } }): Problem => ({
-    severity, subject: name, message: `expected a password of its own for ${name}, found the one of the vendor's image, which everybody knows${severity === 'error' ? ', and sshd takes it' : ''}`, hint: LOCK,
+    severity, subject: name,
+    message: `expected a password of its own for ${name}, found the one of the vendor's image, which everybody knows${severity === 'error' ? ', and sshd takes it' : ''}`,
+    hint: LOCK,
   }));
   if (problems.length > 0) return { problems };
   const unknown = judged.find(({ found }) => typeof found === 'string');
@@ -52,7 +60,8 @@ function publicPassword({ name, password }: Login, budget: { left: number }): bo
 function checkEmpty(node: Node): Verdict {
   const empty = logins(node).filter(({ password }) => password === '');
   return verdict(empty.map(({ name }): Problem => ({
-    severity: 'error', subject: name, message: `expected a password or a lock for ${name}, found neither: whoever is at the console is ${name}`, hint: `add "user: {name: ${name}, lock: true}"`,
+    severity: 'error', subject: name, message: `expected a password or a lock for ${name}, found neither: whoever is at the console is ${name}`,
+    hint: `add "user: {name: ${name}, lock: true}"`,
   })), 'every account has a password or a lock');
 }
 

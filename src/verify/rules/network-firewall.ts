@@ -20,10 +20,13 @@ const KUBERNETES: Ports = {
 const PORTS: Readonly<Record<Target, Ports>> = {
   kubeadm: KUBERNETES,
   kubespray: { ...KUBERNETES, source: KUBESPRAY, plugin: [['4789/udp'], ['179/tcp'], ['8472/udp']] }, // Calico by VXLAN or BGP; Cilium, Flannel
-  k3s: { source: 'https://docs.k3s.io/installation/requirements#inbound-rules-for-k3s-nodes', node: ['22/tcp', '10250/tcp'], plugin: [['8472/udp'], ['51820/udp']], controlPlane: ['6443/tcp'] },
+  k3s: {
+    source: 'https://docs.k3s.io/installation/requirements#inbound-rules-for-k3s-nodes',
+    node: ['22/tcp', '10250/tcp'], plugin: [['8472/udp'], ['51820/udp']], controlPlane: ['6443/tcp'],
+  },
   rke2: {
-    source: 'https://docs.rke2.io/install/requirements#networking', node: ['22/tcp', '10250/tcp', '30000-32767/tcp'], plugin: [['8472/udp'], ['4789/udp'], ['179/tcp'], ['51820/udp']],
-    controlPlane: ['6443/tcp', '9345/tcp', '2379-2381/tcp'],
+    source: 'https://docs.rke2.io/install/requirements#networking', node: ['22/tcp', '10250/tcp', '30000-32767/tcp'],
+    plugin: [['8472/udp'], ['4789/udp'], ['179/tcp'], ['51820/udp']], controlPlane: ['6443/tcp', '9345/tcp', '2379-2381/tcp'],
   },
 };
 const CLUSTER_NETWORKS = ['10.42.0.0/16', '10.43.0.0/16']; // of k3s and RKE2: pods, services
@@ -48,8 +51,15 @@ function checkFirewall(node: Node): Verdict {
   const controlPlane = closedPorts(zone, wanted.controlPlane);
   const subject = `zone ${zone.name}`;
   const problems: Problem[] = [];
-  if (missing.length > 0) problems.push({ severity: 'error', subject, message: `expected firewalld to be off or these ports to be open, found it enabled and closed for ${missing.join(', ')}`, hint: `${OFF}; the ports: ${wanted.source}` });
-  if (controlPlane.length > 0) problems.push({ severity: 'info', subject, message: `expected these ports to be open on a control plane, found them closed: ${controlPlane.join(', ')}`, hint: `${OFF}; or set role=control-plane` });
+  if (missing.length > 0) problems.push({
+    severity: 'error', subject,
+    message: `expected firewalld to be off or these ports to be open, found it enabled and closed for ${missing.join(', ')}`,
+    hint: `${OFF}; the ports: ${wanted.source}`,
+  });
+  if (controlPlane.length > 0) problems.push({
+    severity: 'info', subject, message: `expected these ports to be open on a control plane, found them closed: ${controlPlane.join(', ')}`,
+    hint: `${OFF}; or set role=control-plane`,
+  });
   return verdict(problems, `zone ${zone.name} lets in what the node needs`);
 }
 
@@ -58,8 +68,15 @@ function checkConflict(node: Node): Verdict {
   if (!isFirewalldOn(node)) return { ok: 'it does not start at boot' };
   const untrusted = zoneOfBoard(node).acceptsAll ? [] : CLUSTER_NETWORKS.filter((network) => !trustedSources(node).includes(network));
   if (untrusted.length > 0) {
-    return verdict([{ severity: 'error', subject: 'firewalld.service', message: `expected firewalld to be off or to trust the networks of pods and services, found ${untrusted.join(' and ')} in no zone that accepts all`, hint: OFF }], '');
+    return verdict([{
+      severity: 'error', subject: 'firewalld.service',
+      message: `expected firewalld to be off or to trust the networks of pods and services, found ${untrusted.join(' and ')} in no zone that accepts all`,
+      hint: OFF,
+    }], '');
   }
   if (node.target === 'k3s') return { ok: 'the networks of pods and services are trusted' };
-  return verdict([{ severity: 'warning', subject: 'firewalld.service', message: 'expected firewalld to be off beside Canal, found it enabled: RKE2 asks for it to be off', hint: OFF }], '');
+  return verdict([{
+    severity: 'warning', subject: 'firewalld.service',
+    message: 'expected firewalld to be off beside Canal, found it enabled: RKE2 asks for it to be off', hint: OFF,
+  }], '');
 }

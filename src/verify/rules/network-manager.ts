@@ -24,8 +24,14 @@ export const managerRules: readonly Rule[] = [
     id: 'network-unmanaged', group: 'network', title: 'NetworkManager leaves the interfaces of pods alone', check: checkInterfaces,
     source: 'https://docs.tigera.io/calico/latest/operations/troubleshoot/troubleshooting#configure-networkmanager',
   },
-  { id: 'network-keyfiles', group: 'network', title: 'NetworkManager will read every connection', source: 'https://networkmanager.dev/docs/api/latest/nm-settings-keyfile.html', check: checkKeyfiles },
-  { id: 'network-cloud-setup', group: 'network', title: 'nm-cloud-setup is off', source: 'https://docs.rke2.io/known_issues#networkmanager', targets: ['k3s', 'rke2'], check: checkCloudSetup },
+  {
+    id: 'network-keyfiles', group: 'network', title: 'NetworkManager will read every connection',
+    source: 'https://networkmanager.dev/docs/api/latest/nm-settings-keyfile.html', check: checkKeyfiles,
+  },
+  {
+    id: 'network-cloud-setup', group: 'network', title: 'nm-cloud-setup is off',
+    source: 'https://docs.rke2.io/known_issues#networkmanager', targets: ['k3s', 'rke2'], check: checkCloudSetup,
+  },
 ];
 
 function isManaged(node: Node): boolean {
@@ -43,7 +49,8 @@ function checkInterfaces(node: Node): Verdict {
   const severity = node.target === 'kubespray' || node.target === 'k3s' ? 'info' : 'warning';
   const { name, devices } = missing[0]!;
   return verdict([{
-    severity, subject: '/etc/NetworkManager/conf.d', hint: 'the profile kubernetes-node places the file; of a key that one file has twice, NetworkManager reads the last only',
+    severity, subject: '/etc/NetworkManager/conf.d',
+    hint: 'the profile kubernetes-node places the file; of a key that one file has twice, NetworkManager reads the last only',
     message: `expected NetworkManager to leave the interfaces of ${name} alone, found no unmanaged-devices for ${devices.join(', ')}`,
   }], '');
 }
@@ -57,7 +64,10 @@ function checkKeyfiles(node: Node): Verdict {
     const stat = node.stat(path);
     if (stat?.type !== 'file' || (stat.uid === 0 && (stat.mode & 0o077) === 0)) return [];
     const found = stat.uid === 0 ? `mode 0${stat.mode.toString(8)}` : `uid ${stat.uid}`;
-    return [{ severity: 'error', subject: path, message: `expected mode 0600 and root as the owner, found ${found}: NetworkManager ignores the connection`, hint: 'use a network step, or give the file mode "0600"' }];
+    return [{
+      severity: 'error', subject: path, message: `expected mode 0600 and root as the owner, found ${found}: NetworkManager ignores the connection`,
+      hint: 'use a network step, or give the file mode "0600"',
+    }];
   });
   return verdict(problems, `${names.length} in ${CONNECTIONS}`);
 }
@@ -67,6 +77,7 @@ function checkCloudSetup(node: Node): Verdict {
   const wanted = wantedUnits(node);
   const found = CLOUD_UNITS.filter((name) => startingUnit(node, name) !== undefined);
   return verdict(found.map((name): Problem => ({
-    severity: node.target === 'rke2' ? 'error' : 'warning', subject: wanted.get(name)!, message: `expected ${name} not to start at boot, found it enabled: its routes break those of pods`, hint: `add "services: {disable: [${name}]}"`,
+    severity: node.target === 'rke2' ? 'error' : 'warning', subject: wanted.get(name)!,
+    message: `expected ${name} not to start at boot, found it enabled: its routes break those of pods`, hint: `add "services: {disable: [${name}]}"`,
   })), 'it does not start at boot');
 }

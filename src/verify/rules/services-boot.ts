@@ -11,27 +11,45 @@ const NEEDED = /^(sshd?|NetworkManager|systemd-networkd|chronyd?|kubelet|contain
 const DEFAULT = ['/etc/systemd/system/default.target', '/usr/lib/systemd/system/default.target', '/lib/systemd/system/default.target'];
 
 export const bootRules: readonly Rule[] = [
-  { id: 'services-target', group: 'services', title: 'the boot ends in a system for many users', source: 'https://www.freedesktop.org/software/systemd/man/252/systemd.special.html#default.target', check: checkTarget },
-  { id: 'services-network', group: 'services', title: 'something brings the network up', source: 'https://www.freedesktop.org/software/systemd/man/252/systemd.special.html#network.target', check: checkNetwork },
-  { id: 'services-units', group: 'services', title: 'everything that is enabled is there', source: 'https://www.freedesktop.org/software/systemd/man/252/systemctl.html', check: checkUnits },
+  {
+    id: 'services-target', group: 'services', title: 'the boot ends in a system for many users',
+    source: 'https://www.freedesktop.org/software/systemd/man/252/systemd.special.html#default.target', check: checkTarget,
+  },
+  {
+    id: 'services-network', group: 'services', title: 'something brings the network up',
+    source: 'https://www.freedesktop.org/software/systemd/man/252/systemd.special.html#network.target', check: checkNetwork,
+  },
+  {
+    id: 'services-units', group: 'services', title: 'everything that is enabled is there',
+    source: 'https://www.freedesktop.org/software/systemd/man/252/systemctl.html', check: checkUnits,
+  },
 ];
 
 function checkTarget(node: Node): Verdict {
   const path = DEFAULT.find((one) => lstat(node, one) !== undefined);
   const hint = `make ${DEFAULT[0]} a link to /usr/lib/systemd/system/multi-user.target`;
-  if (path === undefined) return verdict([{ severity: 'error', subject: DEFAULT[0]!, message: 'expected a default.target, found none: systemd ends in emergency mode', hint }], '');
+  if (path === undefined) return verdict([{
+    severity: 'error', subject: DEFAULT[0]!, message: 'expected a default.target, found none: systemd ends in emergency mode', hint,
+  }], '');
   const real = node.tree.resolve(path);
   const name = real.slice(real.lastIndexOf('/') + 1);
   if (name === 'multi-user.target') return { ok: name };
   if (name === 'graphical.target') return { ok: 'graphical.target, which includes multi-user.target' };
   const isThere = node.stat(path)?.type === 'file' && node.stat(path)!.size > 0;
-  return verdict([{ severity: isThere && !/^(rescue|emergency|halt|poweroff|reboot|shutdown)\.target$/.test(name) ? 'warning' : 'error', subject: path, message: `expected multi-user.target, found ${isThere ? name : `a link to ${real}, which is no unit`}`, hint }], '');
+  return verdict([{
+    severity: isThere && !/^(rescue|emergency|halt|poweroff|reboot|shutdown)\.target$/.test(name) ? 'warning' : 'error', subject: path,
+    message: `expected multi-user.target, found ${isThere ? name : `a link to ${real}, which is no unit`}`, hint,
+  }], '');
 }
 
 function checkNetwork(node: Node): Verdict {
   const found = startingUnit(node, ...NETWORKS);
   if (found !== undefined) return { ok: found };
-  return verdict([{ severity: 'error', subject: 'NetworkManager.service', message: `expected one of ${NETWORKS.slice(0, 3).join(', ')} to start at boot, found none: the node has no network`, hint: 'add "services: {enable: [NetworkManager]}"' }], '');
+  return verdict([{
+    severity: 'error', subject: 'NetworkManager.service',
+    message: `expected one of ${NETWORKS.slice(0, 3).join(', ')} to start at boot, found none: the node has no network`,
+    hint: 'add "services: {enable: [NetworkManager]}"',
+  }], '');
 }
 
 /** systemd goes by the names in .wants and .requires, and by the targets of aliases. */
@@ -44,7 +62,8 @@ function checkUnits(node: Node): Verdict {
   });
   const problems = [...wanted, ...aliases].map(([name, path]): Problem => {
     const isNeeded = NEEDED.test(name);
-    return { severity: isNeeded ? 'error' : 'info', subject: path, message: `expected a unit file for ${name}, found a link that leads nowhere`, hint: isNeeded ? 'install its package in the image, or disable the unit' : 'disable the unit' };
+    const hint = isNeeded ? 'install its package in the image, or disable the unit' : 'disable the unit';
+    return { severity: isNeeded ? 'error' : 'info', subject: path, message: `expected a unit file for ${name}, found a link that leads nowhere`, hint };
   });
   return verdict(atMost(problems), `${wantedUnits(node).size} units`);
 }

@@ -17,14 +17,18 @@ const LONGEST_LINE = 1000; // characters
 const TIMERS = ['dnf-automatic.timer', 'dnf-automatic-install.timer', 'unattended-upgrades.service', 'apt-daily-upgrade.timer', 'packagekit-offline-update.service'];
 
 export const updateRules: readonly Rule[] = [
-  { id: 'services-updates', group: 'services', title: 'nothing updates the node by itself', source: 'https://dnf.readthedocs.io/en/latest/automatic.html', check: checkAutomatic },
+  {
+    id: 'services-updates', group: 'services', title: 'nothing updates the node by itself',
+    source: 'https://dnf.readthedocs.io/en/latest/automatic.html', check: checkAutomatic,
+  },
   { id: 'services-older-image', group: 'services', title: 'an update cannot keep the older Rocky image from starting', source: FORUM, check: checkOlderImage },
 ];
 
 /** FAT on /boot, the firmware in it, no config.txt, and a kernel of the SIG that built it ("6.1.31-v8.1.el9.altarch"). */
 function isOlderImage(node: Node): boolean {
   const { boot } = node.image.roles;
-  return boot !== undefined && node.tree.bootDirectory === '/boot' && node.stat('/boot/config.txt') === undefined && node.kernels().some(({ release }) => /-v8\.\d+\.el[89]\.altarch$/.test(release));
+  const isFirmwareThere = boot !== undefined && node.tree.bootDirectory === '/boot' && node.stat('/boot/config.txt') === undefined;
+  return isFirmwareThere && node.kernels().some(({ release }) => /-v8\.\d+\.el[89]\.altarch$/.test(release));
 }
 
 function isProtected(node: Node): boolean {
@@ -45,7 +49,8 @@ function checkAutomatic(node: Node): Verdict {
   const appliesUpdates = /^[ \t]*apply_updates[ \t]*=[ \t]*(yes|true|1|on)[ \t]*$/im.test(node.text('/etc/dnf/automatic.conf') ?? '');
   const found = TIMERS.filter((name) => startingUnit(node, name) !== undefined && (name !== 'dnf-automatic.timer' || appliesUpdates));
   return verdict(found.map((name): Problem => ({
-    severity: isOlderImage(node) && !isProtected(node) ? 'error' : 'warning', subject: wanted.get(name)!, hint: `add "services: {disable: [${name}]}", and update node by node after a drain`,
+    severity: isOlderImage(node) && !isProtected(node) ? 'error' : 'warning', subject: wanted.get(name)!,
+    hint: `add "services: {disable: [${name}]}", and update node by node after a drain`,
     message: `expected no updates by themselves, found ${name} enabled: it restarts container runtimes under running pods, on all nodes at once`,
   })), 'no timer for updates is enabled');
 }
@@ -56,7 +61,8 @@ function checkOlderImage(node: Node): Verdict {
   const script = node.names(PROGRAMS).find((name) => (node.text(`${PROGRAMS}/${name}`) ?? '').split('\n').some(isUpdate));
   const message = 'expected dnf to leave the firmware packages alone, found no "exclude" for them: after "dnf update" the Pi does not start';
   return verdict([{
-    severity: script === undefined ? 'warning' : 'error', subject: script === undefined ? DNF_CONF : `${PROGRAMS}/${script}`, hint: 'add "dnf: {exclude: [kernel-rpi*, raspberrypi2*]}"; the profile kubernetes-node does',
+    severity: script === undefined ? 'warning' : 'error', subject: script === undefined ? DNF_CONF : `${PROGRAMS}/${script}`,
+    hint: 'add "dnf: {exclude: [kernel-rpi*, raspberrypi2*]}"; the profile kubernetes-node does',
     message: script === undefined ? message : `${message}, and rockberry-${script} runs it`,
   }], '');
 }

@@ -4,7 +4,7 @@ import { words } from '../../steps/command-line.js';
 import type { Node } from '../node.js';
 import { verdict, type Problem, type Rule, type Target, type Verdict } from '../rule.js';
 import { startingUnit, wantedUnits } from '../formats/boot-units.js';
-import { inForce } from '../formats/drop-ins.js';
+import { dropIns } from '../formats/drop-ins.js';
 
 const GIB = 1 << 30;
 /** Below the first, the images and binaries of one node do not fit (Kubespray keeps a second copy in /tmp/releases); below the second, kubelet soon evicts. */
@@ -21,9 +21,18 @@ const WRITTEN = ['/', '/etc', '/opt', '/usr/local', '/var', '/var/lib', '/var/lo
 
 export const mountRules: readonly Rule[] = [
   { id: 'storage-grow', group: 'storage', title: 'the root filesystem has room for container images, or will grow on first boot', source: SECTION, check: checkGrowth },
-  { id: 'storage-root', group: 'storage', title: 'the root filesystem is mounted for writing', source: 'https://www.freedesktop.org/software/systemd/man/252/systemd-remount-fs.service.html', check: checkRoot },
-  { id: 'storage-read-only', group: 'storage', title: 'fstab mounts nothing read-only that Kubernetes writes to', source: 'https://man7.org/linux/man-pages/man5/fstab.5.html', check: checkReadOnly },
-  { id: 'storage-noexec', group: 'storage', title: 'programs may run where container runtimes keep them', source: 'https://man7.org/linux/man-pages/man8/mount.8.html#FILESYSTEM-INDEPENDENT_MOUNT_OPTIONS', check: checkExecution },
+  {
+    id: 'storage-root', group: 'storage', title: 'the root filesystem is mounted for writing',
+    source: 'https://www.freedesktop.org/software/systemd/man/252/systemd-remount-fs.service.html', check: checkRoot,
+  },
+  {
+    id: 'storage-read-only', group: 'storage', title: 'fstab mounts nothing read-only that Kubernetes writes to',
+    source: 'https://man7.org/linux/man-pages/man5/fstab.5.html', check: checkReadOnly,
+  },
+  {
+    id: 'storage-noexec', group: 'storage', title: 'programs may run where container runtimes keep them',
+    source: 'https://man7.org/linux/man-pages/man8/mount.8.html#FILESYSTEM-INDEPENDENT_MOUNT_OPTIONS', check: checkExecution,
+  },
 ];
 
 function checkGrowth(node: Node): Verdict {
@@ -32,7 +41,10 @@ function checkGrowth(node: Node): Verdict {
   if (how !== undefined) return { ok: how };
   if (free >= GOOD_FREE) return { ok: `${gib(free)} are free` };
   const severity = free < LEAST_FREE ? 'error' : 'warning';
-  return verdict([{ severity, subject: '/', hint: GROW, message: `expected ${gib(severity === 'error' ? LEAST_FREE : GOOD_FREE)} free or a root filesystem that grows on first boot, found ${gib(free)} and nothing that grows it` }], '');
+  return verdict([{
+    severity, subject: '/', hint: GROW,
+    message: `expected ${gib(severity === 'error' ? LEAST_FREE : GOOD_FREE)} free or a root filesystem that grows on first boot, found ${gib(free)} and nothing that grows it`,
+  }], '');
 }
 
 function gib(bytes: number): string {
@@ -53,7 +65,8 @@ function growth(node: Node): string | undefined {
 /** cc_growpart and cc_resizefs are on unless "growpart: {mode: off}" says otherwise; the module has to be in the list of cloud.cfg. */
 function growsByCloudInit(node: Node): boolean {
   if (node.stat('/etc/cloud/cloud-init.disabled')) return false;
-  const text = ['/etc/cloud/cloud.cfg', ...node.names('/etc/cloud/cloud.cfg.d').map((name) => `/etc/cloud/cloud.cfg.d/${name}`)].map((path) => node.text(path) ?? '').join('\n');
+  const paths = ['/etc/cloud/cloud.cfg', ...node.names('/etc/cloud/cloud.cfg.d').map((name) => `/etc/cloud/cloud.cfg.d/${name}`)];
+  const text = paths.map((path) => node.text(path) ?? '').join('\n');
   return /^[ \t]*-[ \t]*growpart[ \t]*$/m.test(text) && !/^growpart:[ \t]*(?:\{[^}\n]*|\n(?:[ \t]+.*\n)*[ \t]+)mode:[ \t]*['"]?(?:off|false)\b/m.test(text);
 }
 
@@ -61,7 +74,7 @@ function growsByCloudInit(node: Node): boolean {
 function growsByRepart(node: Node): boolean {
   const root = parseFstab(node.text('/etc/fstab') ?? '').find(({ target }) => target === '/');
   const growsFilesystem = root?.options.includes('x-systemd.growfs') === true;
-  return growsFilesystem && inForce(node, ['/etc/repart.d', '/run/repart.d', '/usr/local/lib/repart.d', '/usr/lib/repart.d'], '.conf').some(({ text }) => /^[ \t]*Type[ \t]*=[ \t]*(root|linux-generic)/m.test(text));
+  return growsFilesystem && dropIns(node, 'repart.d').some(({ text }) => /^[ \t]*Type[ \t]*=[ \t]*(root|linux-generic)/m.test(text));
 }
 
 /** The kernel mounts root read-only unless "rw" is the last word about it; systemd-remount-fs then does what fstab's line for / says, if there is one. */
@@ -69,11 +82,16 @@ function checkRoot(node: Node): Verdict {
   const root = parseFstab(node.text('/etc/fstab') ?? '').find(({ target }) => target === '/');
   if (root) {
     if (!isReadOnly(root)) return { ok: 'fstab says so' };
-    return verdict([{ severity: 'error', subject: '/etc/fstab', message: 'expected the root filesystem to be writable, found "ro" in its line of fstab', hint: 'take "ro" out of the line for /' }], '');
+    return verdict([{
+      severity: 'error', subject: '/etc/fstab', message: 'expected the root filesystem to be writable, found "ro" in its line of fstab',
+      hint: 'take "ro" out of the line for /',
+    }], '');
   }
   const readOnly = node.commandLines().filter(({ line }) => words(line).findLast((word) => word === 'ro' || word === 'rw') !== 'rw');
   return verdict(readOnly.map(({ path }): Problem => ({
-    severity: 'error', subject: path, message: 'expected the root filesystem to be writable, found no line for / in fstab and no "rw" in the kernel command line: it stays read-only', hint: 'add the line for / to fstab',
+    severity: 'error', subject: path,
+    message: 'expected the root filesystem to be writable, found no line for / in fstab and no "rw" in the kernel command line: it stays read-only',
+    hint: 'add the line for / to fstab',
   })), 'the kernel mounts it so');
 }
 

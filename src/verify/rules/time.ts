@@ -16,10 +16,16 @@ const WAITERS = ['chrony-wait.service', 'systemd-time-wait-sync.service'];
 const HINT = 'add "services: {enable: [chronyd, chrony-wait]}"; the profile kubernetes-node does';
 
 export const timeRules: readonly Rule[] = [
-  { id: 'time-sync', group: 'time', title: 'the clock is set from the network', source: 'https://github.com/kubernetes-sigs/kubespray/blob/master/docs/advanced/ntp.md', check: checkService },
+  {
+    id: 'time-sync', group: 'time', title: 'the clock is set from the network',
+    source: 'https://github.com/kubernetes-sigs/kubespray/blob/master/docs/advanced/ntp.md', check: checkService,
+  },
   { id: 'time-sources', group: 'time', title: 'there is somebody to ask for the time', source: `${CHRONY_CONF}#server`, check: checkSources },
   { id: 'time-makestep', group: 'time', title: 'chrony may set a clock that is far off at once', source: `${CHRONY_CONF}#makestep`, check: checkStep },
-  { id: 'time-wait', group: 'time', title: 'what needs the time waits for it', source: 'https://www.freedesktop.org/software/systemd/man/252/systemd.special.html#time-sync.target', check: checkWait },
+  {
+    id: 'time-wait', group: 'time', title: 'what needs the time waits for it',
+    source: 'https://www.freedesktop.org/software/systemd/man/252/systemd.special.html#time-sync.target', check: checkWait,
+  },
   { id: 'time-zone', group: 'time', title: 'the time zone is there', source: 'https://www.freedesktop.org/software/systemd/man/252/localtime.html', check: checkZone },
 ];
 
@@ -44,13 +50,19 @@ function checkSources(node: Node): Verdict {
   const texts = [node.text('/etc/systemd/timesyncd.conf') ?? '', ...inForce(node, roots, '.conf').map(({ text }) => text)];
   const last = (key: string): string | undefined => texts.flatMap(usefulLines).findLast((line) => line.startsWith(`${key}=`))?.slice(key.length + 1).trim();
   if (last('NTP') || last('FallbackNTP') !== '') return { ok: last('NTP') || last('FallbackNTP') || 'the fallback servers that it was built with' };
-  return verdict([{ severity: 'warning', subject: '/etc/systemd/timesyncd.conf', message: 'expected a time server, found none: FallbackNTP= is empty, and NTP= says nothing', hint: 'set NTP=' }], '');
+  return verdict([{
+    severity: 'warning', subject: '/etc/systemd/timesyncd.conf',
+    message: 'expected a time server, found none: FallbackNTP= is empty, and NTP= says nothing', hint: 'set NTP=',
+  }], '');
 }
 
 /** Servers that DHCP names come in files of /run, which an image does not have. */
 function checkChronySources(node: Node): Verdict {
   const config = chronyConfig(node);
-  if (!config) return verdict([{ severity: 'error', subject: '/etc/chrony.conf', message: 'expected /etc/chrony.conf, found none: chronyd does not start', hint: 'place one with a files step' }], '');
+  if (!config) return verdict([{
+    severity: 'error', subject: '/etc/chrony.conf', message: 'expected /etc/chrony.conf, found none: chronyd does not start',
+    hint: 'place one with a files step',
+  }], '');
   const sources = timeSources(config);
   if (sources.length > 0) return { ok: sources.slice(0, 3).map(({ values }) => values[0] ?? '').join(', ') };
   const fromNetwork = config.directives.some(({ name, values }) => name === 'sourcedir' && values.some((path) => path.startsWith('/run/')));
@@ -67,7 +79,8 @@ function checkStep(node: Node): Verdict {
   const step = config.directives.findLast(({ name }) => name === 'makestep' || name === 'initstepslew');
   if (step && (step.name !== 'makestep' || step.values[1] !== '0')) return { ok: [step.name, ...step.values].join(' ') };
   return verdict([{
-    severity: hasClock(node) ? 'warning' : 'error', subject: config.path, message: 'expected "makestep", found none: a clock that is far off is then corrected over weeks', hint: 'add the line "makestep 1.0 3"',
+    severity: hasClock(node) ? 'warning' : 'error', subject: config.path,
+    message: 'expected "makestep", found none: a clock that is far off is then corrected over weeks', hint: 'add the line "makestep 1.0 3"',
   }], '');
 }
 
@@ -75,7 +88,10 @@ function checkWait(node: Node): Verdict {
   const found = startingUnit(node, ...WAITERS);
   if (found !== undefined) return { ok: `${found} holds time-sync.target back` };
   if (hasClock(node)) return { ok: 'the board has a clock (dtoverlay=i2c-rtc)' };
-  return verdict([{ severity: 'warning', subject: 'time-sync.target', hint: HINT, message: `expected one of ${WAITERS.join(', ')} to start at boot, found neither: services after time-sync.target start with a clock in the past` }], '');
+  return verdict([{
+    severity: 'warning', subject: 'time-sync.target', hint: HINT,
+    message: `expected one of ${WAITERS.join(', ')} to start at boot, found neither: services after time-sync.target start with a clock in the past`,
+  }], '');
 }
 
 function checkZone(node: Node): Verdict {
