@@ -1,6 +1,7 @@
 /** The boot group: a node that boots has nothing wrong, and each rule has defects that it names. */
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
+import { verifyBoot } from '../../src/verify/boot.js';
 import { bootRules } from '../../src/verify/rules/boot.js';
 import type { Finding } from '../../src/report.js';
 import { arm32Image, arm64Image, current, deviceTree, legacy, RELEASE, without } from './boot-material.js';
@@ -30,6 +31,7 @@ const DEFECTS: readonly Defect[] = [
   { id: 'boot-firmware', what: 'an empty fixup4.dat', files: { ...legacy, '/boot/fixup4.dat': '' }, severity: 'error', says: /fixup4\.dat/ },
   { id: 'boot-firmware', what: 'Pi 5 without config.txt', files: without(current, '/boot/config.txt'), severity: 'error', says: /config\.txt .* \(Pi 5\)$/ },
   { id: 'boot-firmware', what: 'the camera firmware that config.txt asks for', files: config('start_x=1\n'), severity: 'error', says: /start_x\.elf, fixup_x\.dat/, count: 2 },
+  { id: 'boot-firmware', what: 'half of it in efi/', files: { ...without(legacy, '/boot/start4.elf', '/boot/fixup4.dat'), '/boot/efi/start4.elf': 'x' }, severity: 'error', says: /no such file \(Pi 4\)$/ },
   {
     id: 'boot-firmware', what: 'all of it in efi/, as after the update of forum topic 18773', severity: 'error', says: /found them in efi\//, count: 2,
     files: Object.fromEntries(Object.entries(legacy).map(([path, content]) => [path.replace(/^\/boot\/(bootcode|start|fixup)/, '/boot/efi/$1'), content])),
@@ -70,6 +72,10 @@ const DEFECTS: readonly Defect[] = [
   { id: 'boot-cmdline-file', what: 'a byte order mark at root=', files: { ...legacy, '/boot/cmdline.txt': { content: Buffer.from(`\ufeff${ROOT} rootwait\n`) } }, severity: 'error', says: /byte order mark/ },
   { id: 'boot-cmdline-file', what: 'a carriage return', files: line(`${ROOT} rootwait\r\n`), severity: 'warning', says: /carriage return/ },
 
+  { id: 'boot-cmdline-file', what: 'none', files: without(legacy, '/boot/cmdline.txt'), severity: 'error', says: /found no file/ },
+  { id: 'boot-cmdline-file', what: 'none, and no board either', files: {}, severity: 'error', says: /found no file/ },
+  { id: 'boot-cmdline-file', what: 'none for one board', files: config('auto_initramfs=1\n[pi5]\ncmdline=five.txt\n'), severity: 'error', says: /found no file.* \(Pi 5\)$/ },
+
   { id: 'boot-cmdline-length', what: 'more than the firmware reads', files: line(`${ROOT} rootwait ${'x'.repeat(1024)} cgroup_enable=memory\n`), severity: 'error', says: /at most 1024 bytes, found 10\d\d: the firmware drops ".*cgroup_enable=memory"/ },
   { id: 'boot-cmdline-length', what: 'more than the kernel keeps', files: { ...line(`${ROOT} rootwait ${'x'.repeat(900)}\n`), '/boot/bcm2711-rpi-4-b.dtb': { content: deviceTree('y'.repeat(1000)) } }, severity: 'warning', says: /less than 2048 bytes/ },
 
@@ -88,6 +94,10 @@ const DEFECTS: readonly Defect[] = [
 
   { id: 'boot-root', what: 'missing', files: line('console=tty1 rootwait\n'), severity: 'error', says: /root= .*found none/ },
   { id: 'boot-root', what: 'missing, with an initramfs', files: { ...current, '/boot/cmdline.txt': 'console=tty1 rootwait\n' }, severity: 'warning', says: /found none/ },
+  {
+    id: 'boot-root', what: 'missing, with an initramfs for one board', severity: 'warning', says: /found none/,
+    files: { ...without(current, '/boot/initramfs_2712'), '/boot/cmdline.txt': 'console=tty1 rootwait\n' },
+  },
   { id: 'boot-root', what: 'of another disk', files: line('root=PARTUUID=00000000-03 rootwait\n'), severity: 'error', says: /no partition of this image/ },
   { id: 'boot-root', what: 'the swap', files: line('root=/dev/mmcblk0p2 rootwait\n'), severity: 'error', says: /partition 2 \(swap\)/ },
   { id: 'boot-root', what: 'the last one wrong', files: line(`${ROOT} rootwait root=/dev/mmcblk0p1\n`), severity: 'error', says: /partition 1 \(vfat\)/ },
@@ -100,6 +110,7 @@ const DEFECTS: readonly Defect[] = [
   { id: 'boot-rootwait', what: 'missing, with an initramfs', files: { ...current, '/boot/cmdline.txt': 'root=LABEL=_/\n' }, severity: 'info', says: /expected rootwait/ },
 
   { id: 'boot-root-writable', what: 'no entry for /', files: fstab('PARTUUID=5f2d8c41-01 /boot vfat defaults 0 0\n'), severity: 'error', says: /no entry for \// },
+  { id: 'boot-root-writable', what: 'rw taken back, and no entry', files: { ...line(`${ROOT} rootwait rw ro\n`), '/etc/fstab': '' }, severity: 'error', says: /no rw/ },
   { id: 'boot-root-writable', what: 'ro', files: fstab('PARTUUID=5f2d8c41-03 / ext4 ro,noatime 0 0\n'), severity: 'error', says: /option ro/ },
 
   { id: 'boot-fstab', what: '/boot of another disk', files: fstab('PARTUUID=5f2d8c41-03 / ext4 defaults 0 0\nUUID=AAAA-BBBB /boot vfat defaults 0 0\n'), severity: 'error', says: /UUID=AAAA-BBBB for \/boot/ },
@@ -151,6 +162,12 @@ describe('what boots has nothing wrong', () => {
     ['boot-root-writable', 'rw instead of fstab', { ...line(`${ROOT} rootwait rw\n`), '/etc/fstab': '' }],
     ['boot-fstab', 'what is no partition, and what is not mounted', fstab('tmpfs /tmp tmpfs defaults 0 0\nserver:/x /x nfs defaults 0 0\n/dev/zram0 swap swap defaults 0 0\nLABEL=gone /mnt ext4 noauto 0 0\nPARTUUID=5f2d8c41-03 / ext4 defaults 0 0\n')],
     ['boot-root-initramfs', 'a list of initramfs files', { ...config('initramfs initramfs8,initramfs_2712 followkernel\n') }],
+    ['boot-initramfs', 'named and there', config('initramfs initramfs8 followkernel\n')],
+    ['boot-initramfs', 'looked for and not there', without(current, '/boot/initramfs_2712')],
+    ['boot-initramfs', 'none is asked for', config('')],
+    ['boot-root', 'no partition at all', line('root=31:2 rootwait\n')],
+    ['boot-cmdline-words', 'ro alone', line(`${ROOT} rootwait ro\n`)],
+    ['boot-root-writable', 'ro taken back', { ...line(`${ROOT} rootwait ro rw\n`), '/etc/fstab': '' }],
     ['boot-kernel-config', 'beside the modules', { ...without(legacy, `/boot/config-${RELEASE}`), [`/usr/lib/modules/${RELEASE}/config`]: 'CONFIG_MEMCG=y\n' }],
     ['boot-partition', 'behind another partition', legacy, { partitions: [partition(1, 'swap', ''), partition(2, 'vfat', ''), PARTITIONS[2]!] }],
   ];
@@ -176,6 +193,38 @@ describe('what cannot be judged is not', () => {
   test('kernels that do not tell their release', () => {
     const node = memoryNode({ ...without(legacy, `/boot/kernel-${RELEASE}.img`), '/boot/kernel8.img': { content: arm64Image() } });
     expect(problemsOf(bootRules, 'boot-kernel-modules', node)).toMatch(/release/);
+  });
+});
+
+test('the hint of a line of fstab says what its severity means', () => {
+  const hintOf = (entry: string): unknown => (problemsOf(bootRules, 'boot-fstab', memoryNode(fstab(`${entry}\n`))) as readonly { hint: string }[])[0]!.hint;
+  expect(hintOf('LABEL=gone /data ext4 defaults 0 0')).toMatch(/emergency mode/);
+  expect(hintOf('LABEL=gone swap swap defaults 0 0')).toMatch(/90 seconds/);
+});
+
+describe('root= on the result of a build', () => {
+  const found = (text: string): string[] => verifyBoot(memoryNode(line(text)).image).map(({ id, severity, subject }) => `${id} ${severity} ${subject}`);
+  test('right', () => expect(found(`${ROOT}\n`)).toEqual([]));
+  test('missing', () => expect(found('rootwait\n')).toEqual(['boot-root-missing warning /boot/cmdline.txt']));
+  test('wrong', () => expect(found('root=LABEL=other\n')).toEqual(['boot-root-unresolved error /boot/cmdline.txt']));
+});
+
+describe('what is said when all is well', () => {
+  const said = (id: string, files: Files): string => {
+    const verdict = bootRules.find((rule) => rule.id === id)!.check(memoryNode(files));
+    return 'ok' in verdict ? verdict.ok : '';
+  };
+  test('who resolves root=', () => {
+    expect(said('boot-root-initramfs', legacy)).toBe('by the kernel itself');
+    expect(said('boot-root-initramfs', current)).toBe('by the initramfs');
+    expect(said('boot-root-initramfs', { ...config('os_prefix=x\nauto_initramfs=1\n[pi5]\ncmdline=five.txt\n'), '/boot/five.txt': `${ROOT}\n` })).toBe('by the initramfs');
+  });
+  test('what the device trees put in front', () => {
+    expect(said('boot-device-tree-arguments', legacy)).toBe('none of them has cgroup_disable=memory');
+    expect(said('boot-device-tree-arguments', current)).toBe('cgroup_disable=memory in 3 of them, taken back by cgroup_enable=memory');
+  });
+  test('the configuration of the kernel that boots, not of every modules directory', () => {
+    expect(said('boot-kernel-config', { ...legacy, '/usr/lib/modules/5.15.1/modules.dep': '' })).toBe(RELEASE);
   });
 });
 

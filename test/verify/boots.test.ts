@@ -5,7 +5,7 @@ import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { boots, bootedImage, kernelImages } from '../../src/verify/boots.js';
 import { deviceTrees } from '../../src/verify/device-trees.js';
-import { firmwareConfig } from '../../src/verify/firmware.js';
+import { firmwareConfig, osFolders, osPrefixes } from '../../src/verify/firmware.js';
 import { kernelPieces, readKernelImage } from '../../src/verify/formats/kernel-image.js';
 import { memoryTree } from '../support/memory-tree.js';
 import { arm32Image, arm64Image, deviceTree } from './boot-material.js';
@@ -47,11 +47,33 @@ const CHOICES: readonly (readonly [what: string, config: string | undefined, fil
   ['os_prefix that is no directory', 'os_prefix=test-\n', { '/boot/test-bcm2711-rpi-4-b.dtb': { content: deviceTree() }, ...kernels('kernel8.img', 'test-kernel8.img') }, { 'Pi 4': 'test-kernel8.img -' }],
   ['an absolute name has no prefix', 'os_prefix=test-\nkernel=/kernel8.img\n', { '/boot/test-bcm2711-rpi-4-b.dtb': { content: deviceTree() }, ...kernels('kernel8.img', 'test-kernel8.img') }, { 'Pi 4': 'kernel8.img -' }],
   ['mainline\'s names', 'upstream_kernel=1\n', { '/boot/upstream/bcm2837-rpi-3-b.dtb': { content: deviceTree() }, ...kernels('upstream/kernel8.img', 'kernel8.img') }, { 'Pi 3': 'upstream/kernel8.img -' }],
+  [
+    'mainline\'s names go first only where they are preferred', 'upstream_kernel=1\n', { '/boot/bcm2710-rpi-3-b.dtb': { content: deviceTree() }, '/boot/bcm2837-rpi-3-b.dtb': { content: deviceTree() }, ...kernels('kernel8.img') },
+    { 'Pi 3': 'kernel8.img -' },
+  ],
+  ['initramfs without a name, ramfsfile', '[pi4]\ninitramfs ,\n[pi5]\nramfsfile=r.cpio\n', { ...TREES, ...kernels('kernel8.img'), '/boot/r.cpio': 'x' }, on('kernel8.img -', 'kernel8.img -', 'kernel8.img -', 'kernel8.img r.cpio')],
+  [
+    'the last of several', 'auto_initramfs=0\nauto_initramfs=1\nkernel=a.img\nkernel=kernel8.img\n[pi4]\ninitramfs a followkernel\ninitramfs b followkernel\n', { ...TREES, ...kernels('kernel8.img'), '/boot/b': 'x', '/boot/initramfs8': 'x' },
+    on('kernel8.img initramfs8', 'kernel8.img b', 'kernel8.img b', 'kernel8.img initramfs8'),
+  ],
   ['a name that leaves the partition', 'kernel=../etc/passwd\n', { ...TREES, '/etc/passwd': 'x' }, onAll('../etc/passwd? -')],
 ];
 
 describe('what the firmware loads', () => {
   for (const [what, config, files, expected] of CHOICES) test(what, () => expect(loaded(config, files)).toEqual(expected));
+
+  test('mainline\'s device tree where it is preferred', () => {
+    const files = { '/boot/bcm2710-rpi-3-b.dtb': { content: deviceTree() }, '/boot/bcm2837-rpi-3-b.dtb': { content: deviceTree() } };
+    const tree = (config: string): string | undefined => boots(memoryNode({ ...files, '/boot/config.txt': config }))[0]?.deviceTree?.path;
+    expect([tree(''), tree('upstream_kernel=0\n'), tree('upstream_kernel=1\n')]).toEqual(['/boot/bcm2710-rpi-3-b.dtb', '/boot/bcm2710-rpi-3-b.dtb', '/boot/bcm2837-rpi-3-b.dtb']);
+  });
+
+  test('folders and prefixes are those that config.txt names', () => {
+    const prefixes = (config: string): readonly string[] => osPrefixes(memoryNode({ '/boot/config.txt': config }));
+    expect(prefixes('a=1\nupstream_kernel=0\nb=2\n')).toEqual(['']);
+    expect(prefixes('a=1\nupstream_kernel=1\nb=2\n')).toEqual(['', 'upstream/']);
+    expect(osFolders(memoryNode({ '/boot/config.txt': 'os_prefix=../etc/\n[pi4]\nos_prefix=new/a-\n[pi5]\nos_prefix=gone/\n', '/boot/new/x': '', '/etc/x': '' }))).toEqual(['/boot', '/boot/new']);
+  });
 
   test('the command line follows prefix and name', () => {
     const tree = { content: deviceTree() };
@@ -121,6 +143,8 @@ test('kernel files by their names and by what boots, each once, sorted; a link o
   });
   expect(kernelImages(node).map(({ path }) => path)).toEqual(['/boot/a.img', '/boot/kernel-6.1.img', '/boot/kernel8.img', '/boot/vmlinuz-6.1']);
   expect(bootedImage(node, boots(node).at(-1)!)?.path).toBe('/boot/a.img');
+  const prefixed = memoryNode({ ...kernels('kernel8.img', 'test-kernel8.img', 'other-kernel8.img'), '/boot/config.txt': 'os_prefix=test-\n' });
+  expect(kernelImages(prefixed).map(({ path }) => path)).toEqual(['/boot/kernel8.img', '/boot/test-kernel8.img']);
 });
 
 test('device trees at the top and under every prefix, with their bootargs and what is wrong with them', () => {

@@ -9,6 +9,8 @@ import { commandLineUrl, lineOf, onBoards, onLines } from './boot-boards.js';
 
 const CMDLINE_STEP = 'put it right with a cmdline step; a profile that adds its parameters (cgroups, kubernetes-node) writes one clean line';
 
+const CMDLINE_FILE = 'place cmdline.txt (files step), or correct cmdline= in config.txt (config_txt step)';
+
 /** Bytes that the firmware of a Pi 5 puts in front, device tree's bootargs and all (measured: project facts, section 5). */
 const PREPENDED = 225;
 const COMMAND_LINE_SIZE = 2048; // arch/arm64/include/uapi/asm/setup.h, with the final NUL
@@ -16,10 +18,7 @@ const COMMAND_LINE_SIZE = 2048; // arch/arm64/include/uapi/asm/setup.h, with the
 export const cmdlineRules: readonly Rule[] = [
   {
     id: 'boot-cmdline-file', group: 'boot', title: 'the kernel command line is one line of plain text', source: commandLineUrl,
-    check(node) {
-      if (!node.image.roles.boot || node.commandLines().length === 0) return { skipped: 'there is no kernel command line' };
-      return verdict(node.commandLines().flatMap(fileProblems), node.commandLines().map(({ path }) => path).join(', '));
-    },
+    check: filesVerdict,
   },
   {
     id: 'boot-cmdline-length', group: 'boot', title: 'the command line fits into what the firmware and the kernel take', source: 'https://github.com/raspberrypi/linux/issues/140',
@@ -35,6 +34,18 @@ export const cmdlineRules: readonly Rule[] = [
     check: bootargsVerdict,
   },
 ];
+
+function filesVerdict(node: Node): Verdict {
+  if (!node.image.roles.boot) return { skipped: 'there is no boot partition' };
+  const files = node.commandLines();
+  const onEach = onBoards(node, ({ commandLine: { path, present } }) => (present ? [] : [missing(path)]), () => '');
+  const absent = 'problems' in onEach ? onEach.problems : files.length === 0 ? [missing(node.tree.bootDirectory)] : [];
+  return verdict([...absent, ...files.flatMap(fileProblems)], files.map(({ path }) => path).join(', '));
+}
+
+function missing(path: string): Problem {
+  return { severity: 'error', subject: path, message: 'expected the kernel command line there, found no file: the firmware takes one of its own, which names another root', hint: CMDLINE_FILE };
+}
 
 function fileProblems({ path, text, line }: CommandLineFile): Problem[] {
   const problem = (severity: Problem['severity'], message: string): Problem => ({ severity, subject: path, message, hint: CMDLINE_STEP });
