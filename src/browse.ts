@@ -25,7 +25,7 @@ export interface Listed {
 
 /** Opens the image, gives its tree to `work`, and closes it. */
 export async function withTree<T>(image: string, options: OpenImageOptions, work: (tree: Tree) => T | Promise<T>): Promise<T> {
-  const opened = await openImageFile(image, options);
+  const opened = await openImageFile(image, { ...options, wide: true });
   try {
     return await work(opened.tree());
   } finally {

@@ -45,7 +45,7 @@ export interface ImageReport {
 }
 
 export async function inspect(path: string, options: OpenImageOptions = {}): Promise<ImageReport> {
-  const image = await openImageFile(path, options);
+  const image = await openImageFile(path, { ...options, wide: true });
   try {
     return describe(image);
   } finally {

@@ -179,13 +179,14 @@ interface VerifyFlags extends ProfileFlags {
   readonly junit?: string;
   readonly markdown?: boolean;
   readonly all?: boolean;
+  readonly full?: boolean;
 }
 
 const verifyImage: Work<VerifyFlags> = async (terminal, flags, image) => {
   const [{ verify, writeReport }, { verifyJunit, verifyMarkdown, verifyText }] = await Promise.all([import('./verify.js'), import('./verify-text.js')]);
   const result = await verify({
     image: image!, ...await profilesOf(terminal, flags), progress: terminal.progress,
-    ...(flags.for && { target: flags.for }), ...(flags.kubernetes && { kubernetes: flags.kubernetes }),
+    full: flags.full ?? false, ...(flags.for && { target: flags.for }), ...(flags.kubernetes && { kubernetes: flags.kubernetes }),
   });
   if (flags.junit !== undefined) await writeReport(flags.junit, verifyJunit(result), image!);
   if (flags.markdown) terminal.result(verifyMarkdown(result), result);
@@ -265,7 +266,7 @@ function program(): Command {
     .option('-p, --profile <name>', 'also whether all that the profile asks for is there', collect, []).option('--set <k=v>', 'a variable of the profiles', collect, [])
     .option('--vars <file>', 'variables from a YAML or JSON file', collect, []).option('--secret <name=file>', 'a secret variable from a file; NAME alone is asked for', collect, [])
     .addOption(new Option('--for <target>', 'who installs Kubernetes').choices(TARGETS)).option('--kubernetes <version>', 'such as 1.36', kubernetesVersion)
-    .option('--junit <file>', 'write a JUnit report too').option('--markdown', 'a table for a pull request').option('--all', 'show what was not judged too').action(action(verifyImage));
+    .option('--junit <file>', 'write a JUnit report too').option('--markdown', 'a table for a pull request').option('--full', 'check the filesystems whole, too: reads most of the image').option('--all', 'show what was not judged too').action(action(verifyImage));
   root.command('ls').description('list a directory of the image').argument('<image>').argument('[path]', 'as the running system sees it', '/').action(action(list));
   root.command('cat').description('print a file of the image').argument('<image>').argument('<path>').action(action(cat));
   root.command('get').description('copy a file or directory out of the image').argument('<image>').argument('<path>').argument('<destination>').action(action(get));

@@ -14,6 +14,8 @@ export interface Chunk {
 export const CHUNK_LIMIT = 64 * 2 ** 20;
 /** Decoded chunks kept, in bytes; one chunk is always kept. Two blocks as `xz -T0` makes them, of 24 MiB. */
 const CACHE_LIMIT = 48 * 2 ** 20;
+/** The same for those who read here and there in the image and keep little else in memory: six such blocks. */
+export const WIDE_CACHE = 144 * 2 ** 20;
 
 /** The first chunk that ends after `offset`; chunks are sorted by plain offset, without gaps, and may be empty. */
 export function chunkAt(chunks: readonly Chunk[], offset: number): number {
@@ -45,8 +47,8 @@ export type Visit = (offset: number, plain: Uint8Array) => void;
 /** Looks at the whole image once, on all cores and in bounded memory: every chunk must decode, and its check sum be right, or the error says which does not. */
 export type Scan = (options?: { readonly visit?: Visit; readonly jobs?: number; readonly progress?: Progress }) => Promise<void>;
 
-/** Decodes what will be read soon, on other threads; resolves when the range itself can be read without decoding. */
-export type Prefetch = (range: Range) => Promise<void>;
+/** Decodes the range on other threads, and, with `ahead` (the default), what follows it; resolves when the range itself can be read without decoding. */
+export type Prefetch = (range: Range, ahead?: boolean) => Promise<void>;
 
 /** Buffers of dropped chunks that are used again: without them, reading an image through makes garbage of its whole size, and collecting that takes longer than decoding. */
 const MAX_SPARE = 4;
@@ -148,7 +150,7 @@ function prefetcher<C extends Chunk>(chunks: readonly C[], decoder: ChunkDecoder
     running.set(index, task);
     return task;
   };
-  return async (range) => {
+  return async (range, ahead = true) => {
     const needed: Promise<void>[] = [];
     let bytes = 0;
     // As far ahead as the cache reaches: what is decoded must still be there when it is read.
@@ -156,7 +158,7 @@ function prefetcher<C extends Chunk>(chunks: readonly C[], decoder: ChunkDecoder
       const { plain } = chunks[index]!;
       bytes += plain.length;
       const isNeeded = plain.offset < rangeEnd(range);
-      if (bytes > cache.limit && !isNeeded) break;
+      if (!isNeeded && (!ahead || bytes > cache.limit)) break;
       if (plain.length === 0 || cache.has(index)) continue;
       const task = start(index);
       if (isNeeded) needed.push(task);

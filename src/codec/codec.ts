@@ -3,7 +3,7 @@ import { type Progress, silentProgress } from '../report.js';
 import { rangeEnd } from '../bytes/ranges.js';
 import type { ReadableDevice } from '../device/device.js';
 import { openFileDevice } from '../device/file.js';
-import { CHUNK_LIMIT, type Chunk, type ChunkDecoder, type Prefetch, type Scan, chunkedDevice, deviceScan, plainSize } from './chunks.js';
+import { CHUNK_LIMIT, type Chunk, type ChunkDecoder, type Prefetch, type Scan, WIDE_CACHE, chunkedDevice, deviceScan, plainSize } from './chunks.js';
 import { HEAD_LENGTH, type ImageFormat, detectFormat } from './detect.js';
 import { decodeGzip } from './gzip.js';
 import { loadLzma } from './liblzma.js';
@@ -35,6 +35,8 @@ export interface OpenOptions {
   readonly progress?: Progress;
   /** Where an image is decoded to that cannot be read in parts; default os.tmpdir(). */
   readonly temporaryDirectory?: string;
+  /** More decoded blocks are kept, for those who read here and there. */
+  readonly wide?: boolean;
 }
 
 const INPUT_PIECE = 2 ** 20;
@@ -53,6 +55,8 @@ interface Source {
   readonly file: ReadableDevice;
   readonly path: string;
   readonly progress: Progress;
+  /** Decoded bytes kept. */
+  readonly keep: number | undefined;
   /** Part of the packed file in pieces, counted as progress. */
   pieces(offset: number, length: number): AsyncIterable<Uint8Array>;
   /** Decodes everything to a temporary file; see spool.ts. */
@@ -64,7 +68,7 @@ const nothingToFetch: Prefetch = () => Promise.resolve();
 function sourceOf(file: ReadableDevice, path: string, options: OpenOptions): Source {
   const progress = options.progress ?? silentProgress;
   return {
-    file, path, progress,
+    file, path, progress, keep: options.wide ? WIDE_CACHE : undefined,
     async *pieces(offset, length) {
       for (let at = 0; at < length; at += INPUT_PIECE) {
         yield file.read(offset + at, Math.min(INPUT_PIECE, length - at));
@@ -101,7 +105,7 @@ async function openXz(source: Source): Promise<Opened> {
     decodeSync: (chunk, room) => lzma.decodeSync(wrapBlock(file, chunk), chunk.plain.length, place(chunk), room),
     decode: async (chunk, room) => lzma.decode(wrapBlock(file, chunk), chunk.plain.length, place(chunk), room),
   };
-  return { ...chunkedDevice(chunks, decoder), chunks };
+  return { ...chunkedDevice(chunks, decoder, source.keep), chunks };
 }
 
 async function openGzip(source: Source): Promise<Opened> {
@@ -131,7 +135,7 @@ async function openZstd(source: Source): Promise<Opened> {
     decodeSync: (chunk) => zstd.decodeSync(packed(chunk), chunk.plain.length, place(chunk)),
     decode: async (chunk) => zstd.decode(packed(chunk), chunk.plain.length, place(chunk)),
   };
-  return { ...chunkedDevice(chunks, decoder), chunks };
+  return { ...chunkedDevice(chunks, decoder, source.keep), chunks };
 }
 
 const OPENERS: Record<ImageFormat, (source: Source) => Promise<Opened>> = {

@@ -46,6 +46,8 @@ export interface Image {
 export interface OpenImageOptions {
   readonly progress?: Progress;
   readonly temporaryDirectory?: string;
+  /** For those who only read, here and there: see OpenOptions. */
+  readonly wide?: boolean;
   /** Puts a device with the same bytes in front of the decoded one. Whoever makes it closes it. */
   readonly device?: (decoded: DecodedImage) => ReadableDevice;
 }
@@ -71,6 +73,8 @@ export function openUnchanged({ path, decoded }: Image): Promise<Image> {
 async function openDecoded(path: string, decoded: DecodedImage, options: OpenImageOptions): Promise<Image> {
   const overlay = createOverlay(options.device?.(decoded) ?? decoded.device, options.temporaryDirectory ? { temporaryDirectory: options.temporaryDirectory } : {});
   const table = readPartitionTable(overlay);
+  // Where partitions begin is looked at next, in several places of the image: decoded at once, on all cores.
+  await Promise.all(table.partitions.map(({ start }) => (start < decoded.device.size ? decoded.prefetch({ offset: start, length: 1 }, false) : undefined)));
   const time = imageTime(overlay, table);
   const openFat = await loadFat();
   const partitions = table.partitions.map((partition) => openPartition(overlay, partition, [openExt4, openFat], time));
