@@ -62,11 +62,6 @@ FAIL  cgroup-memory        the memory controller is off: cgroup_enable=memory is
     });
   });
 
-  given('the same of jq', () => {
-    if (!existsSync('/usr/bin/jq')) return;
-    onDisk(hostile(NASTY), (root) => expect(run('jq', ['-r', '.tool'], preflightIn(root, ['--json'], shell).stdout)).toEqual({ status: 0, output: 'rockberry-preflight' }));
-  });
-
   given('--strict: warnings fail', () => {
     const warned: Node = { ...HEALTHY, '/proc/sys/net/ipv4/ip_forward': '0\n' };
     expect(onDisk(warned, (root) => [[], ['--strict']].map((args) => preflightIn(root, args, shell).status))).toEqual([0, 1]);
