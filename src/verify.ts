@@ -58,6 +58,7 @@ async function* once(piece: Uint8Array): AsyncIterable<Uint8Array> {
 
 export async function verify(options: VerifyOptions): Promise<VerifyResult> {
   const progress = options.progress ?? silentProgress;
+  if (options.report !== undefined) checkOutput(options.report, true, [options.image]);
   const values = { set: options.set ?? [], varsFiles: options.varsFiles ?? [], secrets: options.secrets ?? [], answers: options.answers ?? new Map() };
   const profiles = options.profiles?.length ? loadProfiles(options.profiles, values) : undefined;
   progress.phase(`opening ${options.image}`);
