@@ -110,6 +110,13 @@ describe('the release of a kernel file', () => {
     for (const at of [64, 2 ** 20 - 5, 2 ** 20, 2 ** 20 - 40, 3 * 2 ** 20 - 14, 2 ** 21 + 17]) expect(read(arm64Image('6.6.1-x', at)).release).toBe('6.6.1-x');
   });
 
+  test('also where the banner is all there is, and where the first byte is half of gzip\'s magic', () => {
+    expect(read(Buffer.from('Linux version 6.1.7 (a@b)')).release).toBe('6.1.7');
+    const image = arm64Image('6.1.8');
+    image[0] = 0x1f;
+    expect(read(image)).toMatchObject({ gzip: false, release: '6.1.8' });
+  });
+
   test('not from a format string or a text about Linux', () => {
     const image = Buffer.concat([arm64Image(), Buffer.from('Linux version %s (%s)\nLinux version 6.1 is old\nLinux version unknown (x)\n')]);
     expect(read(image).release).toBeUndefined();

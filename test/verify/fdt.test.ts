@@ -151,18 +151,21 @@ test('one field of the header or one token, one error', () => {
     ['a structure block beyond the end', poke(good, 8, 0xfffffffc), 'corrupt'],
     ['a structure block that is not aligned', poke(good, 8, structAt + 2), 'corrupt'],
     ['a strings block beyond the end', poke(good, 12, good.length), 'corrupt'],
-    ['a strings block in the header', poke(good, 12, 4), 'corrupt'],
-    ['an old version', poke(good, 20, 3), 'unsupported'],
-    ['a version that is not compatible', poke(good, 24, 18), 'unsupported'],
+    ['a strings block in the header', poke(good, 12, 36), 'corrupt'],
+    ['an old version', poke(poke(good, 20, 3), 24, 2), 'unsupported'],
+    ['a new version that is not compatible', poke(poke(good, 20, 19), 24, 18), 'unsupported'],
+    ['a version older than what it is compatible to', poke(poke(good, 20, 16), 24, 17), 'unsupported'],
     ['a structure block without an end', poke(good, 36, good.readUInt32BE(36) - 4), 'corrupt'],
     ['a property outside every node', poke(good, structAt, 3), 'corrupt'],
     ['an unknown token', poke(good, structAt + 8, 5), 'corrupt'],
     ['a property longer than the block', poke(good, structAt + 12, 0x7fffffff), 'corrupt'],
     ['a property name outside the strings block', poke(good, structAt + 16, 0x7fffffff), 'corrupt'],
+    ['a node closed twice', poke(poke(good, structAt + 24, 2), structAt + 28, 2), 'corrupt'],
     ['the end inside a node', poke(good, structAt + 24, 9), 'corrupt'],
     ['more than the kernel takes', Buffer.alloc(DEVICE_TREE_LIMIT + 1), 'unsupported'],
   ];
   expect(code(good)).toBe('read');
+  expect(code(poke(good, 20, 18))).toBe('read'); // a later version that says it is compatible
   expect(cases.map(([what, data]) => [what, code(data)])).toEqual(cases.map(([what, , expected]) => [what, expected]));
 });
 
