@@ -186,7 +186,7 @@ const verifyImage: Work<VerifyFlags> = async (terminal, flags, image) => {
   const [{ verify, writeReport }, { verifyJunit, verifyMarkdown, verifyText }] = await Promise.all([import('./verify.js'), import('./verify-text.js')]);
   const result = await verify({
     image: image!, ...await profilesOf(terminal, flags), progress: terminal.progress,
-    full: flags.full ?? false, ...(flags.for && { target: flags.for }), ...(flags.kubernetes && { kubernetes: flags.kubernetes }),
+    full: flags.full ?? false, ...(flags.junit !== undefined && { report: flags.junit }), ...(flags.for && { target: flags.for }), ...(flags.kubernetes && { kubernetes: flags.kubernetes }),
   });
   if (flags.junit !== undefined) await writeReport(flags.junit, verifyJunit(result), image!);
   if (flags.markdown) terminal.result(verifyMarkdown(result), result);

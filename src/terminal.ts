@@ -87,18 +87,19 @@ export class Terminal {
   }
 }
 
-/** Names and texts come from images: control characters but for tabs and line ends must not reach the terminal. They are shown as \\x1b. */
+/** Names and texts come from images: control characters but for tabs and line ends must not reach the terminal, nor what turns the direction of writing. */
 export function terminalText(text: string): string {
-  return text.replace(/[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|\r(?!\n)/g, escapeCharacter);
+  return text.replace(/[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]|\r(?!\n)/g, escapeCharacter);
 }
 
 /** The same for one line: tabs and line ends are shown too. */
 export function printable(text: string): string {
-  return text.replace(/[\0-\x1f\x7f-\x9f]/g, escapeCharacter);
+  return text.replace(/[\0-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, escapeCharacter);
 }
 
 function escapeCharacter(character: string): string {
-  return `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`;
+  const code = character.charCodeAt(0).toString(16);
+  return code.length > 2 ? `\\u${code.padStart(4, '0')}` : `\\x${code.padStart(2, '0')}`;
 }
 
 /** Findings, one under the other, for people. */

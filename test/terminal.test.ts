@@ -5,6 +5,7 @@ import { rockberry } from './support/cli.js';
 test('control characters of an image do not reach the terminal', () => {
   expect(terminalText('a\x1b]0;title\x07\tb\r\nc\rd\x9b')).toBe('a\\x1b]0;title\\x07\tb\r\nc\\x0dd\\x9b');
   expect(printable('a\nb\tü')).toBe('a\\x0ab\\x09ü');
+  expect([terminalText('safe\u202egpj.exe'), printable('\u2066x')]).toEqual(['safe\\u202egpj.exe', '\\u2066x']);
 });
 
 test('nor in an error', async () => {

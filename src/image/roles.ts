@@ -52,8 +52,9 @@ function commandLineOf(filesystem: FileSystem): string | undefined {
   return text(filesystem, `/${prefix}cmdline.txt`) ?? text(filesystem, '/cmdline.txt');
 }
 
+/** The last one counts (Linux init/do_mounts.c, root_dev_setup). */
 function rootArgument(commandLine: string): string | undefined {
-  return /(?:^|\s)root=(\S+)/.exec(commandLine.split('\n')[0]!)?.[1];
+  return [...commandLine.split('\n')[0]!.matchAll(/(?:^|\s)root=(\S+)/g)].at(-1)?.[1];
 }
 
 function readFstab(filesystem: FileSystem): FstabEntry[] {
