@@ -1,11 +1,12 @@
 /** What the profiles place, read by the programs that will read it on a node, or by ones that know the format: sudo, systemd, Python's TOML, INI, XML, shells. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import type { Tree } from '../../src/fs/filesystem.js';
-import { loadProfiles } from '../../src/profile.js';
+import { lintProfile, loadProfiles, profileSchema } from '../../src/profile.js';
 import { memoryTree, textOf } from '../support/memory-tree.js';
 import { needs, output, run } from '../support/oracle.js';
 import { units } from '../steps/units.js';
@@ -37,6 +38,16 @@ function onHost(tree: Tree, path: string, mode = 0o644): string {
 }
 
 const python = (program: string, ...args: string[]): unknown => JSON.parse(output('python3', ['-c', `import json, sys\n${program}`, ...args]).toString());
+
+test('what profiles share is sound, and accepted by the JSON Schema, too', () => {
+  const Ajv = createRequire(import.meta.url)('ajv') as new () => { compile(schema: object): (value: unknown) => boolean };
+  const validate = new Ajv().compile(profileSchema());
+  const parts = readdirSync('profiles/parts');
+  expect(parts).toEqual(['k3s.yaml', 'rke2.yaml']);
+  for (const name of parts) expect([lintProfile(`./profiles/parts/${name}`), validate(parse(readFileSync(`profiles/parts/${name}`, 'utf8')))]).toEqual([[], true]);
+  expect(validate({ name: 'x', description: 'd', steps: [], readiness: 'nomad' })).toBe(false);
+  expect(validate({ name: 'x', description: 'd', steps: [{ hostname: 'x', when_path: 'etc' }] })).toBe(false);
+});
 
 describe('kubespray-node', () => {
   // The contents are those of Kubespray's tasks (roles/kubernetes/preinstall 0062; roles/kubernetes/node): ansible.builtin.copy finds nothing to change.

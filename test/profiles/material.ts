@@ -1,5 +1,5 @@
 /** What the shipped profiles are given in their tests: one call of each that uses most of what it can do. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
@@ -17,6 +17,7 @@ export interface Releases { readonly k3s: string; readonly k3sImages: string; re
 /** Made in a folder that goes after the file's tests. */
 export function releases(): Releases {
   const folder = mkdtempSync(join(tmpdir(), 'rockberry-releases-'));
+  chmodSync(folder, 0o755); // the program is run as nobody
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
   const place = (name: string, content: string | Uint8Array, mode = 0o644): string => {
     mkdirSync(join(folder, name, '..'), { recursive: true });
