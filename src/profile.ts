@@ -101,8 +101,9 @@ export function showProfile(name: string): string {
 
 /** Everything that is wrong with a profile file; empty when it is sound. Required variables without a default are not missed here. */
 export function lintProfile(reference: string): Finding[] {
+  const path = findProfile(reference, process.cwd()); // one that is not there is no finding, but a wrong call
   try {
-    const own = readProfile(findProfile(reference, process.cwd()));
+    const own = readProfile(path);
     if (!own.profile) return own.problems.map(asFinding);
     const files = readWithParents([reference], process.cwd());
     const declarations = declarationsOf(files);

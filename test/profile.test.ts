@@ -290,3 +290,9 @@ test('a file that is no profile', () => {
   expect(() => load(write('big.yaml', '#'.repeat(1_100_000)))).toThrow(/at most 1048576 bytes/);
   expect(() => load(write('empty.yaml', ''))).toThrow(/expected a mapping, found an empty value/);
 });
+
+test('files that are not there: a wrong call, not a finding', () => {
+  expect(() => lintProfile('./no-such-profile.yaml')).toThrow(expect.objectContaining({ code: 'profile', message: 'expected a profile at ./no-such-profile.yaml, found no such file' }));
+  expect(() => loadProfiles(['node'], { set: [], varsFiles: ['/no/such/vars.yaml'] })).toThrow('expected a readable file at /no/such/vars.yaml, found none');
+  expect(() => loadProfiles(['node'], { set: [], varsFiles: ['/usr'] })).toThrow('expected a readable file at /usr, found a directory');
+});

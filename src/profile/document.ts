@@ -95,6 +95,8 @@ function resolveAliases(document: Document): Map<Alias, Node> {
   return aliases;
 }
 
+const UNREADABLE: Readonly<Record<string, string>> = { ENOENT: 'none', EISDIR: 'a directory', EACCES: 'one that this user may not read' };
+
 function readLimited(path: string, name: string): string {
   try {
     const { size } = statSync(path);
@@ -102,7 +104,8 @@ function readLimited(path: string, name: string): string {
     return readFileSync(path, 'utf8');
   } catch (error) {
     if (error instanceof RockberryError) throw error;
-    throw new RockberryError('profile', `expected a readable file at ${path}, found: ${(error as Error).message}`, { cause: error });
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw new RockberryError('profile', `expected a readable file at ${path}, found ${UNREADABLE[code ?? ''] ?? message}`, { cause: error });
   }
 }
 
