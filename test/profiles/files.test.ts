@@ -171,6 +171,14 @@ describe('every node', () => {
     expect([closed.stat('/etc/firewalld/zones/public.xml'), closed.stat('/etc/systemd/system/multi-user.target.wants/firewalld.service')]).toEqual([undefined, undefined]);
   });
 
+  needs('firewall-offline-cmd')('firewalld itself takes the zones', async () => {
+    const tree = await placed('kubeadm-node');
+    const zones = ['public', 'trusted'].map((name) => onHost(tree, `/etc/firewalld/zones/${name}.xml`));
+    expect(run('firewall-offline-cmd', ['--system-config', dirname(dirname(zones[0]!)), '--check-config'])).toMatchObject({ status: 0 });
+    expect(run('firewall-offline-cmd', ['--system-config', dirname(dirname(zones[0]!)), '--zone=trusted', '--list-sources']).output.trim().split(' ').sort()).toEqual(['10.244.0.0/16', '10.96.0.0/12']);
+    expect(run('firewall-offline-cmd', ['--system-config', dirname(dirname(zones[0]!)), '--zone=public', '--list-ports']).output.trim().split(' ')).toEqual(expect.arrayContaining(['6443/tcp', '2379-2380/tcp', '10250/tcp', '30000-32767/udp']));
+  });
+
   needs('python3')('NetworkManager leaves the interfaces of pods alone', async () => {
     const lines = textOf(await placed('kubernetes-node'), '/etc/NetworkManager/conf.d/rockberry-cni.conf')!.split('\n').filter((line) => line.startsWith('unmanaged-devices+='));
     const globs = lines.flatMap((line) => line.slice('unmanaged-devices+='.length).split(';')).map((one) => one.replace('interface-name:', ''));
