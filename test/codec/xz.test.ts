@@ -91,7 +91,7 @@ describe('a temporary directory', () => {
   });
 
   needs('xz')('that is missing is an error, one that is used is empty afterwards', async () => {
-    await expect(openImage(large(), { temporaryDirectory: '/nonexistent' })).rejects.toMatchObject({ code: 'io', message: 'cannot create a temporary file in /nonexistent: it does not exist' });
+    await expect(openImage(large(), { temporaryDirectory: at('missing') })).rejects.toMatchObject({ code: 'io', message: `cannot create a temporary file in ${at('missing')}: it does not exist` });
     const temporaryDirectory = at('temporary');
     mkdirSync(temporaryDirectory);
     (await openImage(large(), { temporaryDirectory })).close();
