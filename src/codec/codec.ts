@@ -9,8 +9,9 @@ import { decodeGzip } from './gzip.js';
 import { loadLzma } from './liblzma.js';
 import { loadZstd } from './libzstd.js';
 import { spool } from './spool.js';
-import { type XzChunk, readXzChunks, wrapBlock } from './xz.js';
+import { readXzChunks, wrapBlock } from './xz.js';
 import { readZstdFrames } from './zstd-format.js';
+import { knowingZeros } from './zeros.js';
 import { decodeUnsized, zstdChunks } from './zstd.js';
 
 export type { Chunk, Prefetch } from './chunks.js';
@@ -101,10 +102,10 @@ async function openXz(source: Source): Promise<Opened> {
     return { device, chunks, prefetch: nothingToFetch, scan: deviceScan(device) };
   }
   const place = (chunk: Chunk): string => `${path}: xz block at offset ${chunk.packed.offset}, bytes ${chunk.plain.offset} to ${rangeEnd(chunk.plain)} of the image`;
-  const decoder: ChunkDecoder<XzChunk> = {
+  const decoder = knowingZeros(file, {
     decodeSync: (chunk, room) => lzma.decodeSync(wrapBlock(file, chunk), chunk.plain.length, place(chunk), room),
     decode: async (chunk, room) => lzma.decode(wrapBlock(file, chunk), chunk.plain.length, place(chunk), room),
-  };
+  });
   return { ...chunkedDevice(chunks, decoder, source.keep), chunks };
 }
 
