@@ -24,6 +24,13 @@ export interface Progress {
 
 export const silentProgress: Progress = { phase: () => undefined, advance: () => undefined, finish: () => undefined };
 
+const SEVERITIES: readonly Finding['severity'][] = ['error', 'warning', 'info'];
+
+/** The gravest severity among them; undefined when there are none. */
+export function worstOf(findings: readonly Finding[]): Finding['severity'] | undefined {
+  return SEVERITIES.find((severity) => findings.some((finding) => finding.severity === severity));
+}
+
 export function hasErrors(findings: readonly Finding[]): boolean {
   return findings.some((finding) => finding.severity === 'error');
 }

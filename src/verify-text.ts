@@ -1,6 +1,6 @@
 /** What verify found: as a table for people, as Markdown, and as JUnit's XML for CI systems. */
 import { printable } from './terminal.js';
-import type { Finding } from './report.js';
+import { worstOf, type Finding } from './report.js';
 import type { RuleStatus, VerifyResult, VerifyRow } from './verify.js';
 
 const WIDTH = 78; // columns
@@ -59,7 +59,7 @@ export function verifyJunit(result: VerifyResult): string {
 function rowsOf({ rules, checks }: VerifyResult): VerifyRow[] {
   const others = checks.map(({ name, findings }, at): VerifyRow => ({
     id: `image-${at + 1}`, group: 'image and profiles', title: name, source: null, detail: null, findings,
-    status: (['error', 'warning', 'info'] as const).find((severity) => findings.some((finding) => finding.severity === severity)) ?? 'ok',
+    status: worstOf(findings) ?? 'ok',
   }));
   return [...rules, ...others];
 }

@@ -1,6 +1,6 @@
 /** All rules over one node. A rule that meets something unreadable says so as its finding: the others are still shown. */
 import { RockberryError } from '../errors.js';
-import type { Finding } from '../report.js';
+import { worstOf, type Finding } from '../report.js';
 import type { Node } from './node.js';
 import { GROUPS, type Group, type Problem, type Rule, type Verdict } from './rule.js';
 import { accessRules } from './rules/access.js';
@@ -43,7 +43,7 @@ function apply(rule: Rule, node: Node): RuleResult {
   const findings = ('problems' in seen ? seen.problems : []).map((problem) => ({ id: rule.id, ...problem }));
   return {
     id: rule.id, group: rule.group, title: rule.title, source: rule.source, findings,
-    status: 'ok' in seen ? 'ok' : 'skipped' in seen ? 'skipped' : worst(findings),
+    status: 'ok' in seen ? 'ok' : 'skipped' in seen ? 'skipped' : worstOf(findings) ?? 'info',
     detail: 'ok' in seen ? seen.ok : 'skipped' in seen ? seen.skipped : null,
   };
 }
@@ -56,10 +56,4 @@ function check(rule: Rule, node: Node): Verdict {
     const problem: Problem = { severity: 'error', subject: rule.group, message: error.message, ...(error.hint !== undefined && { hint: error.hint }) };
     return { problems: [problem] };
   }
-}
-
-const SEVERITIES: readonly Finding['severity'][] = ['error', 'warning', 'info'];
-
-function worst(findings: readonly Finding[]): Finding['severity'] {
-  return SEVERITIES.find((severity) => findings.some((finding) => finding.severity === severity)) ?? 'info';
 }
