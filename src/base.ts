@@ -10,7 +10,9 @@ import { formatOfFile, type DecodedImage, type ImageFormat } from './codec/codec
 import { encodeImage, encodedBlockSize, type EncodeOptions } from './codec/encode.js';
 import { canSplice } from './codec/splice.js';
 import { RockberryError } from './errors.js';
+import { recall, forgetful, remembering, type Memory } from './base-memory.js';
 import { openImageFile, type Image } from './image/image.js';
+import { metadataKeeper } from './image/metadata.js';
 import { mappedRanges } from './image/mapped.js';
 import { stageOutput } from './output/atomic.js';
 import { planRanges, type HashedRange } from './output/bmap.js';
@@ -27,6 +29,7 @@ export interface Base {
   readonly fileBytes: number;
   /** Whether the output is made by copying chunks of this one. */
   readonly splice: boolean;
+  readonly memory: Memory;
   close(): void;
 }
 
@@ -46,9 +49,11 @@ export async function openBase(path: string, options: BaseOptions): Promise<Base
   const { format, cache, progress } = options;
   const mayBeKept = cache && format !== 'raw' && format === formatOfFile(path);
   const kept = mayBeKept ? cache.prepared(await sha256(), variant(format, options.encode)) : undefined;
-  const image = await openImageFile(kept ?? path, { progress });
+  const memory = mayBeKept ? recall(await sha256(), cache) : forgetful();
+  const open = (from: string): Promise<Image> => openImageFile(from, { progress, through: (decoded) => remembering(decoded, memory.pages) });
+  const image = await open(kept ?? path);
   const base = (opened: Image, from: string, remove: () => void): Base => ({
-    image: opened, path: from, sha256, fileBytes: statSync(path).size, splice: opened.decoded.format === format && canSplice(opened.decoded),
+    image: opened, path: from, sha256, fileBytes: statSync(path).size, splice: opened.decoded.format === format && canSplice(opened.decoded), memory,
     close() {
       opened.close();
       remove();
@@ -60,7 +65,7 @@ export async function openBase(path: string, options: BaseOptions): Promise<Base
   try {
     progress.phase('encoding the base into blocks, once');
     const prepared = await prepare(decoded, await sha256(), options);
-    return base(await openImageFile(prepared.path, { progress }), prepared.path, prepared.remove);
+    return base(await open(prepared.path), prepared.path, prepared.remove);
   } finally {
     image.close();
   }
@@ -100,13 +105,20 @@ async function prepare(decoded: DecodedImage, sha256: string, { cache, encode, p
  * Whether every chunk of the base is sound, and the hashes of its mapped ranges, cut where its chunks begin. A scan that the cache remembers is not done again;
  * `fresh` bases (the steps were not applied yet) only.
  */
-export async function scanBase({ image, sha256 }: Base, cache: Cache | undefined, progress: Progress): Promise<ScanRecord> {
+export async function scanBase({ image, sha256, memory }: Base, cache: Cache | undefined, progress: Progress): Promise<ScanRecord> {
   const { decoded } = image;
   const known = cache?.scan(await sha256());
   if (known) return known;
   progress.phase(`checking ${image.path}`);
   const hasher = rangeHasher(planRanges(mappedRanges(image), chunkStarts(decoded)));
-  await decoded.scan({ visit: (offset, plain) => hasher.feed(offset, plain), progress });
+  const keep = metadataKeeper(image, memory.pages);
+  await decoded.scan({
+    progress,
+    visit(offset, plain) {
+      hasher.feed(offset, plain);
+      keep(offset, plain);
+    },
+  });
   const record = { hashes: hasher.results().map(({ offset, length, sha256: hash }: HashedRange) => [offset, length, hash] as const) };
   try {
     cache?.keepScan(await sha256(), record);

@@ -1,7 +1,7 @@
 /** What is written beside an image: the block map, the check sum, the manifest. */
 import { createRequire } from 'node:module';
 import { basename } from 'node:path';
-import { overlapsAny, type Range } from './bytes/ranges.js';
+import { type Range } from './bytes/ranges.js';
 import type { ScanRecord } from './cache/cache.js';
 import type { ReadableDevice } from './device/device.js';
 import { fileDigests } from './manifest-files.js';
@@ -23,12 +23,11 @@ export function checkBeside(output: string, force: boolean): void {
   for (const ending of Object.values(ENDINGS)) checkOutput(output + ending, force);
 }
 
-/** The block map. Hashes of ranges in which nothing changed are those of the base's scan; the others are taken from the overlay. */
-export function blockMap(overlay: ReadableDevice, ranges: readonly Range[], changed: readonly Range[], known: readonly HashedRange[]): string {
+/** The block map. Hashes that are not known are taken from the overlay. */
+export function blockMap(overlay: ReadableDevice, ranges: readonly Range[], known: readonly HashedRange[]): string {
   const key = ({ offset, length }: Range): string => `${offset}+${length}`;
   const table = new Map(known.map((range) => [key(range), range.sha256]));
-  const changedAt = overlapsAny(changed);
-  const hashed = ranges.map((range): HashedRange => ({ ...range, sha256: (changedAt(range) ? undefined : table.get(key(range))) ?? hashOf(overlay, range) }));
+  const hashed = ranges.map((range): HashedRange => ({ ...range, sha256: table.get(key(range)) ?? hashOf(overlay, range) }));
   return bmapText(overlay.size, hashed);
 }
 

@@ -2,15 +2,15 @@
 import { rmSync } from 'node:fs';
 import { ENDINGS, blockMap, checkBeside, fromScan, stageBeside, tool } from './beside.js';
 import { chunkStarts, openBase, scanBase, type Base } from './base.js';
-import type { Range } from './bytes/ranges.js';
+import { overlapsAny, type Range } from './bytes/ranges.js';
 import type { Cache, ScanRecord } from './cache/cache.js';
 import { formatOfName, type ImageFormat } from './codec/codec.js';
 import { encodeImage, encodedBlockSize, type EncodeOptions } from './codec/encode.js';
-import { spliceImage } from './codec/splice.js';
+import { spliceImage, type Splice } from './codec/splice.js';
 import { requireRoles, type Image } from './image/image.js';
 import { mappedRanges } from './image/mapped.js';
 import { checkOutput, stageOutput, type Staged } from './output/atomic.js';
-import { planRanges } from './output/bmap.js';
+import { planRanges, type HashedRange } from './output/bmap.js';
 import { rangeHasher } from './output/hashes.js';
 import type { ManifestInput } from './output/manifest.js';
 import { loadProfiles, type LoadedProfiles } from './profile.js';
@@ -120,25 +120,26 @@ async function applySteps({ image, profiles, progress }: Job): Promise<void> {
 async function write(job: Job, target: Target): Promise<BuildResult> {
   const { base, image, profiles, progress } = job;
   const ranges = planRanges(mappedRanges(image), base.splice ? chunkStarts(image.decoded) : blockStarts(image.overlay.size, target.format, job.encode));
-  const hasher = rangeHasher(base.splice ? [] : ranges);
+  const isChanged = overlapsAny(target.changed);
+  const hasher = rangeHasher(base.splice ? ranges.filter(isChanged) : ranges); // of the others the base's scan has the hashes
   if (!job.options.imageOnly) void base.sha256(); // for the manifest, while the image is written
   progress.phase(`writing ${target.output}`);
-  const staged = await stageOutput(target.output, encoded(job, target.format, hasher.feed), {
+  const { bytes, encoded } = encodedImage(job, target.format, hasher.feed);
+  const staged = await stageOutput(target.output, bytes, {
     force: target.force, sparse: target.format === 'raw', ...(target.format === 'raw' && image.decoded.format === 'raw' && { cloneOf: { path: base.path, changed: target.changed } }),
   });
   const all = [staged];
   try {
     progress.phase(`checking ${target.output}`);
-    const known = target.scan ? fromScan(target.scan) : hasher.results();
-    const changedForMap = base.splice ? target.changed : []; // the hasher saw the overlay itself
-    const read = maskedValue(await readBack({ ...target, base, staged, profiles, withFiles: !job.options.imageOnly, progress }), profiles.mask);
+    const read = maskedValue(await readBack({ ...target, base, staged, encoded, profiles, withFiles: !job.options.imageOnly, progress }), profiles.mask);
     const done = { output: target.output, sha256: staged.sha256, bytes: staged.bytes };
     if (read.checks.some(({ findings }) => hasErrors(findings))) {
       staged.discard();
       return summary(job, target.changed, undefined, read);
     }
-    if (!job.options.imageOnly) all.push(...await stageBeside(target.output, staged.sha256, blockMap(image.overlay, ranges, changedForMap, known), await manifest(job, target, staged, read)));
+    if (!job.options.imageOnly) all.push(...await stageBeside(target.output, staged.sha256, blockMap(image.overlay, ranges, [...unchangedOf(target), ...hasher.results()]), await manifest(job, target, staged, read)));
     publish(target.output, all);
+    base.memory.keep();
     return summary(job, target.changed, done, read);
   } catch (error) {
     all.forEach((file) => file.discard());
@@ -153,10 +154,16 @@ function publish(output: string, [image, ...beside]: readonly Staged[]): void {
   beside.forEach((file) => file.commit());
 }
 
-function encoded({ base, image, encode, progress }: Job, format: ImageFormat, visit: (offset: number, plain: Uint8Array) => void): AsyncIterable<Uint8Array> {
+function encodedImage({ base, image, encode, progress }: Job, format: ImageFormat, visit: (offset: number, plain: Uint8Array) => void): Splice {
   const { decoded, overlay } = image;
-  if (base.splice) return spliceImage(decoded, base.path, overlay, { ...encode, progress });
-  return encodeImage(overlay, format, { ...encode, progress, prefetch: decoded.prefetch, visit });
+  if (base.splice) return spliceImage(decoded, base.path, overlay, { ...encode, progress, visit, known: base.memory.pieces });
+  return { bytes: encodeImage(overlay, format, { ...encode, progress, prefetch: decoded.prefetch, visit }), encoded: [] };
+}
+
+/** Hashes of the base's scan that still hold. */
+function unchangedOf({ scan, changed }: Target): HashedRange[] {
+  const isChanged = overlapsAny(changed);
+  return scan ? fromScan(scan).filter((range) => !isChanged(range)) : [];
 }
 
 function blockStarts(size: number, format: ImageFormat, encode: EncodeOptions): number[] {

@@ -2,6 +2,8 @@
  * What differs between two images, in any formats: partition table, filesystems, and every path as the running system sees it. Two images are equal when none
  * of that differs; bytes that nobody sees (free space, journals, counters, times unless asked for) do not count.
  */
+import { RangeSet } from './bytes/range-set.js';
+import { borrowing } from './device/borrowing.js';
 import type { ReadableDevice } from './device/device.js';
 import type { StoredFileSystem } from './fs/filesystem.js';
 import { openImageFile, type Image, type ImagePartition } from './image/image.js';
@@ -10,7 +12,7 @@ import { keepDecoded, type KeptDevice } from './diff/kept.js';
 import {
   compareOutside, comparePartitions, compareTables, pairFilesystems, rangeOf, type Pair, type PartitionChange, type RawChange, type TableChange,
 } from './diff/partitions.js';
-import { borrowing, differingRanges, RangeSet } from './diff/ranges.js';
+import { differingRanges } from './diff/ranges.js';
 import { sharedChunks } from './diff/shared.js';
 import { Walk, type FileChange, type WalkOptions } from './diff/walk.js';
 
@@ -53,9 +55,9 @@ async function openSide(path: string, progress: Progress): Promise<Side> {
   try {
     const image = await openImageFile(path, {
       progress,
-      device(decoded) {
+      through(decoded) {
         device = kept = keepDecoded(decoded, path);
-        return { size: kept.size, read: (offset, length) => device!.read(offset, length), close: () => undefined };
+        return { ...decoded, device: { size: kept.size, read: (offset, length) => device!.read(offset, length), close: () => undefined } };
       },
     });
     const close = (): void => {

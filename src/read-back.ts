@@ -1,8 +1,11 @@
 /** Opens what was written as a stranger would: is every byte on the disk what was meant, is the image what the profiles ask for, and will Kubernetes run on it? */
 import type { Base } from './base.js';
 import { changedFiles } from './beside.js';
+import { RangeSet } from './bytes/range-set.js';
 import type { Range } from './bytes/ranges.js';
-import { verifySplice } from './codec/splice.js';
+import type { DecodedImage } from './codec/codec.js';
+import { verifySplice, type EncodedPiece } from './codec/splice.js';
+import { borrowing } from './device/borrowing.js';
 import { RockberryError } from './errors.js';
 import { openImageFile, openUnchanged, type Image } from './image/image.js';
 import type { Staged } from './output/atomic.js';
@@ -21,6 +24,8 @@ export interface WrittenImage {
   /** The name that it will have. */
   readonly output: string;
   readonly changed: readonly Range[];
+  /** What of a spliced image was encoded anew. */
+  readonly encoded: readonly EncodedPiece[];
   /** Whether the manifest's lines about files are wanted. */
   readonly withFiles: boolean;
   readonly progress: Progress;
@@ -38,11 +43,10 @@ export async function readBack(written: WrittenImage): Promise<ReadBack> {
   const { image } = base;
   const reread = base.splice ? undefined : hashFile(staged.path);
   reread?.catch(() => undefined); // reported where it is awaited
-  const reopened = await openImageFile(staged.path, { progress });
+  const reopened = await openImageFile(staged.path, { progress, ...(base.splice && { through: (decoded) => provenPart(decoded, written) }) });
   const original = await openUnchanged(image);
   try {
-    if (base.splice) verifySplice(image.decoded, base.path, image.overlay, reopened.decoded, staged.path);
-    else compareChanged(image, reopened, written);
+    if (!base.splice) compareChanged(image, reopened, written);
     const checks = await verifyResult(reopened, original.decoded.device, profiles.steps);
     const files = written.withFiles ? changedFiles(original, reopened, image.tree().actions()) : [];
     const rules = readinessOf(reopened, image, profiles);
@@ -51,6 +55,16 @@ export async function readBack(written: WrittenImage): Promise<ReadBack> {
   } finally {
     reopened.close();
   }
+}
+
+/**
+ * A spliced image whose bytes were all proven: copied chunks are the base's, and encoded ones decode to what they were made of. What did not change can then be
+ * read from the base, of which the pages that are needed are at hand; what changed is decoded from the file that was written.
+ */
+async function provenPart(decoded: DecodedImage, { base, staged, encoded, changed }: WrittenImage): Promise<DecodedImage> {
+  const { decoded: original } = base.image;
+  await verifySplice(original, base.path, encoded, decoded, staged.path);
+  return { ...decoded, device: borrowing(decoded.device, original.device, new RangeSet(changed)), prefetch: original.prefetch };
 }
 
 function readinessOf(reopened: Image, image: Image, { readiness }: LoadedProfiles): RuleResult[] {

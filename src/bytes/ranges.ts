@@ -33,3 +33,19 @@ export function overlapsAny(ranges: readonly Range[]): (range: Range) => boolean
     return next < ranges.length && overlaps(ranges[next]!, range);
   };
 }
+
+/** `from` without `removed`; both sorted and coalesced. */
+export function subtract(from: readonly Range[], removed: readonly Range[]): Range[] {
+  const left: Range[] = [];
+  let next = 0;
+  for (const range of from) {
+    let at = range.offset;
+    while (next < removed.length && rangeEnd(removed[next]!) <= at) next++;
+    for (let hole = next; hole < removed.length && removed[hole]!.offset < rangeEnd(range); hole++) {
+      if (removed[hole]!.offset > at) left.push({ offset: at, length: removed[hole]!.offset - at });
+      at = Math.max(at, rangeEnd(removed[hole]!));
+    }
+    if (at < rangeEnd(range)) left.push({ offset: at, length: rangeEnd(range) - at });
+  }
+  return left;
+}

@@ -2,6 +2,7 @@
  * What is worth keeping about a base image, addressed by the sha256 of its file: that all of it decodes, the hashes of its parts, and for a base that is one
  * block the same image in blocks. A build gives the same bytes with the cache, without it, and when two builds share it: entries appear whole, by rename.
  */
+import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -22,6 +23,9 @@ export interface ScanRecord {
   readonly hashes: readonly (readonly [offset: number, length: number, sha256: string])[];
 }
 
+/** pages-1: what builds read of the base; pieces: encoded parts of it, by the version of the program. */
+export type NoteName = 'pages-1' | `pieces-${string}`;
+
 export interface Cache {
   readonly directory: string;
   /** The base in blocks, if it is kept whole; `variant` tells the format, block size and preset. */
@@ -29,6 +33,9 @@ export interface Cache {
   keepPrepared(base: string, variant: string, pieces: AsyncIterable<Uint8Array>): Promise<string>;
   scan(base: string): ScanRecord | undefined;
   keepScan(base: string, record: ScanRecord): void;
+  /** Something else about the base that only saves work, as it was kept: an entry that is not whole, or was changed, is not there. */
+  note(base: string, name: NoteName): Buffer | undefined;
+  keepNote(base: string, name: NoteName, parts: readonly Uint8Array[]): void;
   list(): CacheEntry[];
   /** Removes everything; returns the bytes that were freed. */
   clear(): number;
@@ -38,6 +45,7 @@ const DEFAULT_LIMIT = 8 * 2 ** 30; // bytes: a few prepared bases
 const NAME = /^[0-9a-f]{64}$/;
 const PREPARED = /^blocks-[a-z0-9-]+\.sha256$/;
 const SCAN = 'scan.json';
+const DIGEST = 32; // bytes of a sha256
 
 /** `$XDG_CACHE_HOME/rockberry`, else ~/.cache/rockberry. `limit` in bytes; the least recently used entries go first. */
 export function openCache(directory = defaultDirectory(), limit = DEFAULT_LIMIT): Cache {
@@ -46,9 +54,9 @@ export function openCache(directory = defaultDirectory(), limit = DEFAULT_LIMIT)
     return join(directory, base, file);
   };
   const entries = (): (CacheEntry & { used: number })[] => names(directory).filter((name) => NAME.test(name)).map((base) => describe(directory, base));
-  const put = (base: string, file: string, text: string): void => {
+  const put = (base: string, file: string, content: string | Uint8Array): void => {
     const temporary = place(base, `.${file}.${process.pid}.tmp`);
-    writeFileSync(temporary, text);
+    writeFileSync(temporary, content);
     renameSync(temporary, place(base, file));
   };
   const trim = (keep: string): void => {
@@ -65,7 +73,7 @@ export function openCache(directory = defaultDirectory(), limit = DEFAULT_LIMIT)
     directory,
     prepared(base, variant) {
       const file = place(base, `blocks-${variant}`);
-      const sum = readIfThere(`${file}.sha256`);
+      const sum = readIfThere(`${file}.sha256`)?.toString();
       if (sum === undefined || statSync(file, { throwIfNoEntry: false })?.size !== Number(sum.split(' ')[1])) return undefined;
       touch(join(directory, base));
       return file;
@@ -81,13 +89,23 @@ export function openCache(directory = defaultDirectory(), limit = DEFAULT_LIMIT)
     },
     scan(base) {
       const text = readIfThere(place(base, SCAN));
-      const record = text === undefined ? undefined : parseScan(text);
+      const record = text === undefined ? undefined : parseScan(text.toString());
       if (record) touch(join(directory, base));
       return record;
     },
     keepScan(base, record) {
       mkdirSync(join(directory, base), { recursive: true });
       put(base, SCAN, JSON.stringify(record));
+      trim(base);
+    },
+    note(base, name) {
+      const [digest, content] = split(readIfThere(place(base, name)));
+      return digest !== undefined && sha256(content).equals(digest) ? content : undefined;
+    },
+    keepNote(base, name, parts) {
+      const content = Buffer.concat(parts);
+      mkdirSync(join(directory, base), { recursive: true });
+      put(base, name, Buffer.concat([sha256(content), content]));
       trim(base);
     },
     list: () => entries().map(({ base, bytes, prepared, scanned }) => ({ base, bytes, prepared, scanned })),
@@ -121,9 +139,18 @@ function describe(directory: string, base: string): CacheEntry & { used: number 
   };
 }
 
-function readIfThere(path: string): string | undefined {
+function sha256(content: Uint8Array): Buffer {
+  return createHash('sha256').update(content).digest();
+}
+
+/** A note begins with the digest of the rest. */
+function split(note: Buffer | undefined): [digest: Buffer | undefined, content: Buffer] {
+  return note && note.length >= DIGEST ? [note.subarray(0, DIGEST), note.subarray(DIGEST)] : [undefined, Buffer.alloc(0)];
+}
+
+function readIfThere(path: string): Buffer | undefined {
   try {
-    return readFileSync(path, 'utf8');
+    return readFileSync(path);
   } catch {
     return undefined; // not kept, or just being cleared by another
   }

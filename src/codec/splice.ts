@@ -1,11 +1,13 @@
 /**
  * Splice: an image file made from its base and the changes. Chunks (xz blocks, gzip members, zstd frames) that no change touches are copied byte for byte;
- * touched ones are encoded again from the overlay, in pieces of the block size, on all cores. An xz result is one stream with the base's check and both sizes
- * in every block header: a header without them (xz on one core) is written anew. The cost is that of copying the file, plus encoding what changed.
+ * touched ones are encoded again from the overlay, in pieces, on all cores. Pieces are small, so that the encoded form of those that did not change in a touched
+ * chunk can be remembered (KnownPieces) and only what really changed is encoded. An xz result is one stream with the base's check and both sizes in every block
+ * header: a header without them (xz on one core) is written anew. The cost is that of copying the file, plus encoding what changed.
  */
+import { createHash } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { equalBytes } from '../bytes/fields.js';
-import { overlapsAny, type Range } from '../bytes/ranges.js';
+import { overlapsAny, rangeEnd, type Range } from '../bytes/ranges.js';
 import { RockberryError } from '../errors.js';
 import type { Overlay, ReadableDevice } from '../device/device.js';
 import { silentProgress } from '../report.js';
@@ -21,27 +23,48 @@ import { readXzChunks, type XzChunk } from './xz.js';
 const MIB = 2 ** 20;
 /** What touched chunks are encoded with: see the table "What it costs" in the README. */
 const TOUCHED = { xz: 1, gzip: 6, zstd: 3 } as const;
-const PIECE = 4 * MIB;
+/** Of touched chunks: the dictionary of xz -1 reaches no further. */
+const PIECE = MIB;
 const COPY = MIB;
 
 /** How the chunks of one format become a file again. */
 interface Joiner<C extends Chunk> {
   readonly chunks: readonly C[];
+  /** Tells apart encoded forms of the same bytes: format, check, preset. */
+  readonly form: string;
   /** Whether the chunk must be encoded again although nothing in it changed. */
   mustEncode(chunk: C): boolean;
   start(): Uint8Array[];
   /** What stands in front of the copied rest of the chunk, and where in the packed file that rest begins. */
   copy(chunk: C): { readonly head: Uint8Array; readonly from: number };
-  encode(plain: Uint8Array): Promise<Encoded>;
-  /** Called in the order of the file; the bytes to write. */
-  place(encoded: Encoded): Uint8Array;
+  encode(plain: Uint8Array): Promise<Uint8Array>;
+  /** Called in the order of the file, with what encode() gave once; the bytes to write. */
+  place(encoded: Uint8Array): Uint8Array;
   end(): Uint8Array[];
 }
 
-interface Encoded {
-  readonly bytes: Uint8Array;
-  /** xz only: the block's line of the index. */
-  readonly record?: XzRecord;
+/** A piece of the image that was encoded anew. */
+export interface EncodedPiece extends Range {
+  /** Of its plain bytes. */
+  readonly sha256: string;
+}
+
+/** Encoded forms by their plain bytes: what is needed again when the next image is made from the same base. It never changes what comes out. */
+export interface KnownPieces {
+  get(key: string): Uint8Array | undefined;
+  /** `changed`: the piece has bytes that are not the base's. */
+  put(key: string, encoded: Uint8Array, changed: boolean): void;
+}
+
+export interface SpliceOptions extends EncodeOptions {
+  readonly known?: KnownPieces;
+}
+
+export interface Splice {
+  /** The pieces of the new image file in order, in the base's own format. */
+  readonly bytes: AsyncIterable<Uint8Array>;
+  /** What was encoded anew, in order; complete when all bytes were taken. */
+  readonly encoded: readonly EncodedPiece[];
 }
 
 /** Whether the base has parts that can be kept. A file of one chunk, or a raw one, has none. */
@@ -49,27 +72,43 @@ export function canSplice(base: DecodedImage): boolean {
   return base.chunks.filter(({ plain }) => plain.length > 0).length > 1 && base.chunks.every(({ plain }) => plain.length <= CHUNK_LIMIT);
 }
 
-/** The pieces of the new image file in order, in the base's own format. `overlay` lies on the base's device. */
-export async function* spliceImage(base: DecodedImage, path: string, overlay: Overlay, options: EncodeOptions = {}): AsyncIterable<Uint8Array> {
-  const changes = overlay.changes();
-  if (base.format === 'xz') yield* join(await xzJoiner(base.file, path, options), base.file, overlay, changes, options);
-  if (base.format === 'gzip') yield* join(plainJoiner(base.chunks, (plain) => encodeGzipMember(plain, options.preset ?? TOUCHED.gzip)), base.file, overlay, changes, options);
-  if (base.format === 'zstd') {
-    const zstd = loadZstd();
-    yield* join(plainJoiner(base.chunks, (plain) => zstd.encode(plain, options.preset ?? TOUCHED.zstd)), base.file, overlay, changes, options);
-  }
+/** `overlay` lies on the base's device. `visit` sees the plain bytes of what is encoded anew. */
+export function spliceImage(base: DecodedImage, path: string, overlay: Overlay, options: SpliceOptions = {}): Splice {
+  const encoded: EncodedPiece[] = [];
+  const bytes = async function* (): AsyncIterable<Uint8Array> {
+    if (base.format === 'raw') return;
+    yield* join(await joinerFor(base, path, options), { file: base.file, plain: overlay, changes: overlay.changes(), prefetch: base.prefetch, encoded }, options);
+  };
+  return { bytes: bytes(), encoded };
 }
 
-async function* join<C extends Chunk>(
-  joiner: Joiner<C>, file: ReadableDevice, plain: ReadableDevice, changes: readonly Range[], options: EncodeOptions,
-): AsyncIterable<Uint8Array> {
-  const touched = new Set(touchedChunks(joiner, changes));
-  const encoded = encodeAhead(plain, [...touched].flatMap(({ plain: range }) => split(range, options.blockSize ?? PIECE)), joiner, options);
+async function joinerFor(base: DecodedImage, path: string, { preset }: SpliceOptions): Promise<Joiner<Chunk>> {
+  if (base.format === 'xz') return await xzJoiner(base.file, path, preset ?? TOUCHED.xz) as Joiner<Chunk>;
+  if (base.format === 'gzip') return plainJoiner(base.chunks, `gzip-${preset ?? TOUCHED.gzip}`, (plain) => encodeGzipMember(plain, preset ?? TOUCHED.gzip));
+  const zstd = loadZstd();
+  return plainJoiner(base.chunks, `zstd-${preset ?? TOUCHED.zstd}`, (plain) => zstd.encode(plain, preset ?? TOUCHED.zstd));
+}
+
+interface Job {
+  /** The base's packed file. */
+  readonly file: ReadableDevice;
+  /** The new image. */
+  readonly plain: ReadableDevice;
+  readonly changes: readonly Range[];
+  readonly prefetch: DecodedImage['prefetch'];
+  readonly encoded: EncodedPiece[];
+}
+
+async function* join<C extends Chunk>(joiner: Joiner<C>, job: Job, options: SpliceOptions): AsyncIterable<Uint8Array> {
+  const { file, plain } = job;
+  const size = options.blockSize ?? PIECE;
+  const touched = new Set(touchedChunks(joiner, job.changes));
+  const ahead = encodeAhead(joiner, job, [...touched].map((chunk) => split(chunk.plain, size)), options);
   const progress = options.progress ?? silentProgress;
   yield* joiner.start();
   for (const chunk of joiner.chunks) {
     if (touched.has(chunk)) {
-      for (const { offset } of split(chunk.plain, options.blockSize ?? PIECE)) yield joiner.place(await encoded.take(offset));
+      for (const { offset } of split(chunk.plain, size)) yield joiner.place(await ahead.take(offset));
     } else if (chunk.packed.length > 0) {
       const { head, from } = joiner.copy(chunk);
       if (head.length > 0) yield head;
@@ -90,17 +129,44 @@ function split({ offset, length }: Range, size: number): Range[] {
   return Array.from({ length: Math.ceil(length / size) }, (_, at) => ({ offset: offset + at * size, length: Math.min(size, length - at * size) }));
 }
 
-/** Encodes the touched pieces ahead of their turn, as many at once as there are cores, and not more of them than that are held. */
-function encodeAhead<C extends Chunk>(device: ReadableDevice, ranges: readonly Range[], joiner: Joiner<C>, options: EncodeOptions): { take(offset: number): Promise<Encoded> } {
+/**
+ * Encodes the touched pieces ahead of their turn, as many at once as there are cores, and not more of them than that are held. They are read one after the
+ * other; while those of one chunk are encoded, the next chunk is decoded.
+ */
+function encodeAhead<C extends Chunk>(joiner: Joiner<C>, { plain, changes, prefetch, encoded }: Job, chunks: readonly (readonly Range[])[], options: SpliceOptions): { take(offset: number): Promise<Uint8Array> } {
   const jobs = options.jobs ?? availableParallelism();
-  const running = new Map<number, Promise<Encoded>>();
+  const pieces = chunks.flatMap((ranges, chunk) => ranges.map((range) => ({ range, following: chunks[chunk + 1]?.[0] })));
+  const isChanged = overlapsAny(changes);
+  const running = new Map<number, Promise<Uint8Array>>();
+  const same = new Map<string, Promise<Uint8Array>>(); // pieces being encoded: zeros come many at a time
+  let reading: Promise<unknown> = Promise.resolve();
   let next = 0;
+  const read = async ({ range, following }: (typeof pieces)[number]): Promise<{ data: Uint8Array; key: string }> => {
+    await prefetch(range, false);
+    if (following) void prefetch(following, false);
+    const data = plain.read(range.offset, range.length);
+    options.visit?.(range.offset, data);
+    const sha256 = createHash('sha256').update(data).digest('hex');
+    encoded.push({ ...range, sha256 });
+    return { data, key: `${joiner.form}-${sha256}` };
+  };
+  const encode = async (piece: (typeof pieces)[number]): Promise<Uint8Array> => {
+    const turn = reading.then(() => read(piece));
+    reading = turn.catch(() => undefined);
+    const { data, key } = await turn;
+    const changed = isChanged(piece.range);
+    const known = options.known?.get(key);
+    if (known) return known;
+    if (!same.has(key)) same.set(key, joiner.encode(data).finally(() => same.delete(key)));
+    const done = await same.get(key)!;
+    options.known?.put(key, done, changed);
+    return done;
+  };
   const fill = (): void => {
-    for (; running.size < jobs && next < ranges.length; next++) {
-      const { offset, length } = ranges[next]!;
-      const task = joiner.encode(device.read(offset, length));
+    for (; running.size < jobs && next < pieces.length; next++) {
+      const task = encode(pieces[next]!);
       task.catch(() => undefined); // reported when its turn comes
-      running.set(offset, task);
+      running.set(pieces[next]!.range.offset, task);
     }
   };
   return {
@@ -117,23 +183,22 @@ function encodeAhead<C extends Chunk>(device: ReadableDevice, ranges: readonly R
 const NOTHING = new Uint8Array();
 
 /** gzip members and zstd frames stand one after the other, with nothing around them. */
-function plainJoiner(chunks: readonly Chunk[], encode: (plain: Uint8Array) => Promise<Uint8Array>): Joiner<Chunk> {
+function plainJoiner(chunks: readonly Chunk[], form: string, encode: (plain: Uint8Array) => Promise<Uint8Array>): Joiner<Chunk> {
   return {
-    chunks, mustEncode: () => false, start: () => [], end: () => [],
+    chunks, form, encode, mustEncode: () => false, start: () => [], end: () => [],
     copy: ({ packed }) => ({ head: NOTHING, from: packed.offset }),
-    encode: async (plain) => ({ bytes: await encode(plain) }),
-    place: ({ bytes }) => bytes,
+    place: (encoded) => encoded,
   };
 }
 
 /** All blocks become one stream; blocks of a stream with another check than the first's are encoded again. */
-async function xzJoiner(file: ReadableDevice, path: string, options: EncodeOptions): Promise<Joiner<XzChunk>> {
+async function xzJoiner(file: ReadableDevice, path: string, preset: number): Promise<Joiner<XzChunk>> {
   const lzma = await loadLzma();
   const chunks = readXzChunks(file, path).filter(({ plain }) => plain.length > 0);
   const check = chunks[0]!.check;
   const records: XzRecord[] = [];
   return {
-    chunks,
+    chunks, form: `xz-${check}-${preset}`,
     mustEncode: (chunk) => chunk.check !== check,
     start: () => [encodeStreamHeader(check)],
     copy(chunk) {
@@ -147,10 +212,11 @@ async function xzJoiner(file: ReadableDevice, path: string, options: EncodeOptio
       records.push({ unpadded: head.length + packedSize + checkLength(check), plain: chunk.plain.length });
       return { head, from: chunk.packed.offset + header.length };
     },
-    encode: (plain) => encodeXzBlock(lzma, plain, options.preset ?? TOUCHED.xz, check),
-    place({ bytes, record }) {
-      if (record) records.push(record);
-      return bytes;
+    encode: async (plain) => (await encodeXzBlock(lzma, plain, preset, check)).bytes,
+    place(block) {
+      const { length, packedSize, plainSize } = parseBlockHeader(block, 'an encoded block'); // of our own: it has both sizes
+      records.push({ unpadded: length + packedSize! + checkLength(check), plain: plainSize! });
+      return block;
     },
     end() {
       const index = encodeIndex(records);
@@ -160,23 +226,35 @@ async function xzJoiner(file: ReadableDevice, path: string, options: EncodeOptio
 }
 
 /**
- * Reads a spliced file back: copied chunks must have the base's bytes, encoded ones must decode to the overlay's. `out` is the new file, opened from scratch.
- * Throws `io` when they do not: the disk did not keep what was written.
+ * Reads a spliced file back: copied chunks must have the base's bytes, and what was encoded anew must decode to the bytes that it was made of. `out` is the new
+ * file, opened from scratch. Throws `io` when they do not: the disk did not keep what was written.
  */
-export function verifySplice(base: DecodedImage, basePath: string, overlay: Overlay, out: DecodedImage, outPath: string): void {
-  const old = packedParts(base, basePath);
-  const copied = new Map(packedParts(out, outPath).map((part) => [part.plain.offset, part]));
-  const isChanged = overlapsAny(overlay.changes());
-  for (const part of old) {
-    const touched = isChanged(part.plain);
-    const twin = copied.get(part.plain.offset);
-    const same = !touched && twin?.plain.length === part.plain.length && equalParts(base.file, part.body, out.file, twin.body);
-    if (!same && !equalParts(overlay, part.plain, out.device, part.plain)) {
-      throw new RockberryError('io', `expected ${outPath} to read back as it was written, found another content in bytes ${part.plain.offset} to ${part.plain.offset + part.plain.length} of the image`, {
-        hint: 'check the disk and its cable, then build again',
-      });
-    }
+export async function verifySplice(base: DecodedImage, basePath: string, encoded: readonly EncodedPiece[], out: DecodedImage, outPath: string): Promise<void> {
+  const written = new Map(packedParts(out, outPath).map((part) => [part.plain.offset, part]));
+  const isEncoded = overlapsAny(encoded);
+  for (const { plain, body } of packedParts(base, basePath)) {
+    const twin = written.get(plain.offset);
+    const isThere = isEncoded(plain) || (twin?.plain.length === plain.length && equalParts(base.file, body, out.file, twin.body));
+    if (!isThere) throw differs(outPath, plain);
   }
+  await verifyEncoded(encoded, out, outPath, written);
+}
+
+/** Decodes on all cores; a piece must be a chunk of its own. */
+async function verifyEncoded(encoded: readonly EncodedPiece[], out: DecodedImage, outPath: string, written: ReadonlyMap<number, Part>): Promise<void> {
+  const jobs = availableParallelism();
+  for (const [index, piece] of encoded.entries()) {
+    for (const next of encoded.slice(index + 1, index + jobs)) void out.prefetch(next, false);
+    await out.prefetch(piece, false);
+    const found = createHash('sha256').update(out.device.read(piece.offset, piece.length)).digest('hex');
+    if (written.get(piece.offset)?.plain.length !== piece.length || found !== piece.sha256) throw differs(outPath, piece);
+  }
+}
+
+function differs(path: string, range: Range): RockberryError {
+  return new RockberryError('io', `expected ${path} to read back as it was written, found another content in bytes ${range.offset} to ${rangeEnd(range)} of the image`, {
+    hint: 'check the disk and its cable, then build again',
+  });
 }
 
 /** A chunk, and the bytes of it that a copy keeps: of an xz block all but its header, which a copy may write anew. */
@@ -196,8 +274,8 @@ function packedParts(image: DecodedImage, path: string): Part[] {
 
 function equalParts(a: ReadableDevice, rangeA: Range, b: ReadableDevice, rangeB: Range): boolean {
   if (rangeA.length !== rangeB.length) return false;
-  for (let at = 0; at < rangeA.length; at += PIECE) {
-    const size = Math.min(PIECE, rangeA.length - at);
+  for (let at = 0; at < rangeA.length; at += COPY) {
+    const size = Math.min(COPY, rangeA.length - at);
     if (!equalBytes(a.read(rangeA.offset + at, size), b.read(rangeB.offset + at, size))) return false;
   }
   return true;

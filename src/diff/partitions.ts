@@ -1,7 +1,8 @@
 /** Two partition tables, and which filesystem of one image stands against which of the other. */
 import type { Range } from '../bytes/ranges.js';
 import type { Image, ImagePartition } from '../image/image.js';
-import { outside, type RangeSet } from './ranges.js';
+import type { RangeSet } from '../bytes/range-set.js';
+import { outside } from './ranges.js';
 
 export interface TableChange {
   readonly field: 'scheme' | 'diskId' | 'sectorSize' | 'size';

@@ -1,7 +1,7 @@
 /** Where two images differ: byte ranges of the raw image, found by comparing everything that is not known to be equal (see shared.ts). */
 import { equalBytes } from '../bytes/fields.js';
+import { RangeSet } from '../bytes/range-set.js';
 import { coalesce, rangeEnd, type Range } from '../bytes/ranges.js';
-import { checkBounds, type ReadableDevice } from '../device/device.js';
 import type { Progress } from '../report.js';
 import type { KeptDevice } from './kept.js';
 
@@ -12,40 +12,6 @@ const WORTH_AHEAD = 256 * 2 ** 20; // bytes
 /** More ranges than this are joined over gaps: a superset is as true, and memory stays bounded. */
 const MAX_RANGES = 100_000;
 const COARSE = 1 << 15; // bytes; doubled each time
-
-/** Sorted ranges that do not touch, asked by binary search. */
-export class RangeSet {
-  readonly ranges: readonly Range[];
-  constructor(ranges: readonly Range[]) {
-    this.ranges = coalesce(ranges);
-  }
-
-  /** The first range that ends behind `offset`. */
-  #after(offset: number): number {
-    let [low, high] = [0, this.ranges.length];
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (rangeEnd(this.ranges[middle]!) > offset) high = middle;
-      else low = middle + 1;
-    }
-    return low;
-  }
-
-  touches({ offset, length }: Range): boolean {
-    const next = this.ranges[this.#after(offset)];
-    return length > 0 && next !== undefined && next.offset < offset + length;
-  }
-
-  /** The parts of the ranges inside a window. */
-  within(window: Range): Range[] {
-    const found: Range[] = [];
-    for (let at = this.#after(window.offset); window.length > 0 && at < this.ranges.length && this.ranges[at]!.offset < rangeEnd(window); at++) {
-      const offset = Math.max(window.offset, this.ranges[at]!.offset);
-      found.push({ offset, length: Math.min(rangeEnd(window), rangeEnd(this.ranges[at]!)) - offset });
-    }
-    return found;
-  }
-}
 
 /** Everything in [0, end) that is in none of the ranges. */
 export function outside(ranges: readonly Range[], end: number): Range[] {
@@ -87,22 +53,4 @@ export async function differingRanges(a: KeptDevice, b: KeptDevice, equal: reado
     }
   }
   return new RangeSet(found);
-}
-
-/** `own`, read from `other` wherever the two are the same. */
-export function borrowing(own: ReadableDevice, other: ReadableDevice, different: RangeSet): ReadableDevice {
-  return {
-    size: own.size,
-    read(offset, length) {
-      checkBounds(own.size, offset, length, 'image');
-      const window = { offset, length };
-      if (offset + length > other.size) return own.read(offset, length);
-      const mine = different.within(window);
-      if (mine.length === 0) return other.read(offset, length);
-      const result = Buffer.from(other.read(offset, length));
-      for (const part of mine) result.set(own.read(part.offset, part.length), part.offset - offset);
-      return result;
-    },
-    close: () => undefined,
-  };
 }

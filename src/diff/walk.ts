@@ -5,7 +5,7 @@
 import { RockberryError } from '../errors.js';
 import type { Range } from '../bytes/ranges.js';
 import type { FileType, StoredFileSystem } from '../fs/filesystem.js';
-import type { RangeSet } from './ranges.js';
+import type { RangeSet } from '../bytes/range-set.js';
 import { aspectsOf, stateOf, type Aspect, type FileState } from './state.js';
 import { sameContents, textDiff } from './text.js';
 

@@ -95,6 +95,15 @@ export interface FileSystem {
   check(): Finding[];
 }
 
+/** What of a filesystem is read to find, or to check, everything in it: for those who keep such bytes at hand. */
+export interface Metadata {
+  /** Sorted, in bytes of the device. */
+  readonly places: readonly Range[];
+  /** Elsewhere it is told by its looks: bytes of the blocks that looksLike() takes, which begin at multiples of it. A guess, in both directions. */
+  readonly blockSize: number;
+  looksLike(block: Uint8Array): boolean;
+}
+
 /** A filesystem on a device of its own; a Tree joins several and is none. */
 export interface StoredFileSystem extends FileSystem {
   /**
@@ -102,6 +111,7 @@ export interface StoredFileSystem extends FileSystem {
    * reads it, whatever stands in the other bytes. Taken from the filesystem's own maps, as they are after flush().
    */
   allocated(): Range[];
+  metadata(): Metadata;
   /** Equal for two filesystems that keep everything at the same places: where their footprints then agree in range and bytes, what has them is the same. */
   layout(): string;
   /** The bytes of the device that decide everything about what is at the path, of a directory its entries; below a FAT directory only the contents. */

@@ -5,7 +5,7 @@
 import { RockberryError, withPlace } from '../errors.js';
 import type { Progress } from '../report.js';
 import { openImage, type DecodedImage } from '../codec/codec.js';
-import { sliceDevice, type BlockDevice, type Overlay, type ReadableDevice } from '../device/device.js';
+import { sliceDevice, type BlockDevice, type Overlay } from '../device/device.js';
 import { createOverlay } from '../device/overlay.js';
 import { openExt4, superblockTime } from '../fs/ext4/ext4.js';
 import { loadFat } from '../fs/fat/fat.js';
@@ -49,7 +49,7 @@ export interface OpenImageOptions {
   /** For those who only read, here and there: see OpenOptions. */
   readonly wide?: boolean;
   /** Puts a device with the same bytes in front of the decoded one. Whoever makes it closes it. */
-  readonly device?: (decoded: DecodedImage) => ReadableDevice;
+  readonly through?: (decoded: DecodedImage) => DecodedImage | Promise<DecodedImage>;
 }
 
 const FAT_EPOCH = 315_532_800; // 1980-01-01: the earliest time that FAT can store
@@ -58,7 +58,7 @@ const FAT_END = 4_354_819_199; // 2107-12-31: the latest; ext4 ends later
 export async function openImageFile(path: string, options: OpenImageOptions = {}): Promise<Image> {
   const decoded = await openImage(path, options);
   try {
-    return await openDecoded(path, decoded, options);
+    return await openDecoded(path, (await options.through?.(decoded)) ?? decoded, options);
   } catch (error) {
     decoded.close();
     throw error;
@@ -71,7 +71,7 @@ export function openUnchanged({ path, decoded }: Image): Promise<Image> {
 }
 
 async function openDecoded(path: string, decoded: DecodedImage, options: OpenImageOptions): Promise<Image> {
-  const overlay = createOverlay(options.device?.(decoded) ?? decoded.device, options.temporaryDirectory ? { temporaryDirectory: options.temporaryDirectory } : {});
+  const overlay = createOverlay(decoded.device, options.temporaryDirectory ? { temporaryDirectory: options.temporaryDirectory } : {});
   const table = readPartitionTable(overlay);
   // Where partitions begin is looked at next, in several places of the image: decoded at once, on all cores.
   await Promise.all(table.partitions.map(({ start }) => (start < decoded.device.size ? decoded.prefetch({ offset: start, length: 1 }, false) : undefined)));

@@ -5,9 +5,8 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Range } from '../../src/bytes/ranges.js';
 import { openImage, type DecodedImage } from '../../src/codec/codec.js';
-import { canSplice, spliceImage, verifySplice } from '../../src/codec/splice.js';
+import { canSplice, spliceImage, verifySplice, type EncodedPiece, type KnownPieces } from '../../src/codec/splice.js';
 import { createOverlay } from '../../src/device/overlay.js';
-import type { Overlay } from '../../src/device/device.js';
 import { RockberryError } from '../../src/errors.js';
 import { needs, output } from '../support/oracle.js';
 import { flipped, gather, material, once, scratch } from './material.js';
@@ -21,16 +20,16 @@ const empty = (...args: string[]): Buffer => execFileSync('xz', ['-c', ...args],
 /** One change inside a block, one over a border, one at the very end. */
 const WRITES: readonly (readonly [offset: number, text: string])[] = [[400_000, 'a changed word'], [1_199_998, 'over a border'], [material.length - 5, 'ended']];
 
-interface Done { readonly bytes: Buffer; readonly base: DecodedImage; readonly overlay: Overlay; readonly path: string }
+interface Done { readonly bytes: Buffer; readonly base: DecodedImage; readonly encoded: readonly EncodedPiece[]; readonly path: string }
 
-async function splice(name: string, data: Uint8Array, writes = WRITES, options: { blockSize?: number } = {}): Promise<Done> {
+async function splice(name: string, data: Uint8Array, writes = WRITES, options: { blockSize?: number; known?: KnownPieces } = {}): Promise<Done> {
   const path = at(name, data);
   const base = await openImage(path);
   await base.scan();
   const overlay = createOverlay(base.device);
   for (const [offset, text] of writes) overlay.write(offset, Buffer.from(text));
-  const bytes = await gather(spliceImage(base, path, overlay, { blockSize: 300_000, ...options }));
-  return { bytes, base, overlay, path };
+  const { bytes, encoded } = spliceImage(base, path, overlay, { blockSize: 300_000, ...options });
+  return { bytes: await gather(bytes), base, encoded, path };
 }
 
 function edited(data: Uint8Array, writes = WRITES): Buffer {
@@ -70,7 +69,7 @@ describe('xz files are spliced', () => {
   for (const [kind, make] of Object.entries(KINDS)) {
     needs('xz')(kind, async () => {
       const before = execFileSync('xz', ['-dc'], { input: make(), maxBuffer: 2 ** 28 });
-      const { bytes, base, overlay, path } = await splice('base.xz', make());
+      const { bytes, base, encoded, path } = await splice('base.xz', make());
       const out = at('out.xz', bytes);
       output('xz', ['-t', out]);
       expect(Buffer.compare(output('xz', ['-dc', out]), edited(before))).toBe(0);
@@ -85,7 +84,7 @@ describe('xz files are spliced', () => {
         if (block.sizes === 'cu') expect(twin.header).toBe(block.header); // the header too
       }
       const again = await openImage(out);
-      verifySplice(base, path, overlay, again, out);
+      await verifySplice(base, path, encoded, again, out);
       again.close();
       base.close();
     });
@@ -110,14 +109,14 @@ describe('so are', () => {
   for (const [kind, [program, make]] of Object.entries(OTHERS)) {
     needs(program)(kind, async () => {
       const writes = WRITES.slice(0, 2);
-      const { bytes, base, overlay, path } = await splice('base.other', make(), writes);
+      const { bytes, base, encoded, path } = await splice('base.other', make(), writes);
       const out = at('out.other', bytes);
       output(program, ['-t', ...(program === 'gzip' ? ['-S', '.other'] : ['-q']), out]);
       expect(Buffer.compare(output(program, ['-dc', ...(program === 'gzip' ? ['-S', '.other'] : ['-q']), out]), edited(material.subarray(0, 3_000_000), writes))).toBe(0);
       const last = base.chunks.filter((chunk) => chunk.plain.length > 0).at(-1)!;
       expect(bytes.subarray(-last.packed.length).equals(readFileSync(path).subarray(last.packed.offset, last.packed.offset + last.packed.length))).toBe(true);
       const again = await openImage(out);
-      verifySplice(base, path, overlay, again, out);
+      await verifySplice(base, path, encoded, again, out);
       again.close();
       base.close();
     });
@@ -130,6 +129,51 @@ test('a file of one block, or a raw one, has nothing to keep', async () => {
     expect(canSplice(base)).toBe(false);
     base.close();
   }
+});
+
+describe('pieces that are known', () => {
+  const store = (): KnownPieces & { readonly kept: Map<string, { readonly encoded: Uint8Array; readonly changed: boolean }>; hits: number } => {
+    const kept = new Map<string, { encoded: Uint8Array; changed: boolean }>();
+    return {
+      kept, hits: 0,
+      get(key) {
+        if (kept.has(key)) this.hits++;
+        return kept.get(key)?.encoded;
+      },
+      put: (key, encoded, changed) => void kept.set(key, { encoded, changed }),
+    };
+  };
+
+  needs('xz')('are not encoded again, and change nothing', async () => {
+    const known = store();
+    const data = xz('-T2', '--block-size=1000000');
+    const first = await splice('known.xz', data, WRITES, { blockSize: 100_000, known });
+    known.hits = 0; // zeros come several times even in the first one
+    const pieces = first.encoded.length;
+    expect([...known.kept.values()].filter(({ changed }) => changed)).toHaveLength(4); // of WRITES, one lies over a border
+    const again = await splice('known.xz', data, WRITES, { blockSize: 100_000, known });
+    expect(known.hits).toBe(pieces);
+    const alone = await splice('known.xz', data, WRITES, { blockSize: 100_000 });
+    expect(again.bytes.equals(first.bytes)).toBe(true);
+    expect(alone.bytes.equals(first.bytes)).toBe(true);
+    output('xz', ['-t', at('known.out.xz', first.bytes)]);
+    [first, again, alone].forEach(({ base }) => base.close());
+  });
+
+  needs('xz')('and spoilt: reading back finds it', async () => {
+    const known = store();
+    const data = xz('-T2', '--block-size=1000000');
+    const first = await splice('spoilt.xz', data, WRITES, { blockSize: 100_000, known });
+    const [key] = known.kept.keys();
+    known.kept.set(key!, { ...known.kept.get(key!)!, encoded: [...known.kept.values()][1]!.encoded });
+    const { bytes, base, encoded, path } = await splice('spoilt.xz', data, WRITES, { blockSize: 100_000, known });
+    const out = at('spoilt.out.xz', bytes);
+    const again = await openImage(out);
+    await expect(verifySplice(base, path, encoded, again, out)).rejects.toThrow(RockberryError);
+    again.close();
+    base.close();
+    first.base.close();
+  });
 });
 
 describe('what is damaged never becomes a file', () => {
@@ -150,13 +194,13 @@ describe('what is damaged never becomes a file', () => {
   });
 
   needs('xz')('a copied or encoded block that the disk did not keep is found', async () => {
-    const { bytes, base, overlay, path } = await splice('kept.xz', good());
+    const { bytes, base, encoded, path } = await splice('kept.xz', good());
     const out = at('lost.xz', bytes);
     for (const block of blocks(out)) {
       const place = bytes.indexOf(block.body) + Math.floor(block.body.length / 2);
       writeFileSync(out, flipped(bytes, place));
       const again = await openImage(out);
-      expect(() => verifySplice(base, path, overlay, again, out), `block at ${block.plain.offset}`).toThrow(RockberryError);
+      await expect(verifySplice(base, path, encoded, again, out), `block at ${block.plain.offset}`).rejects.toThrow(RockberryError);
       again.close();
     }
     base.close();

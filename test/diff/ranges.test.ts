@@ -2,7 +2,9 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { rangeEnd, type Range } from '../../src/bytes/ranges.js';
 import { memoryDevice } from '../../src/device/device.js';
-import { borrowing, differingRanges, outside, RangeSet } from '../../src/diff/ranges.js';
+import { RangeSet } from '../../src/bytes/range-set.js';
+import { borrowing } from '../../src/device/borrowing.js';
+import { differingRanges, outside } from '../../src/diff/ranges.js';
 import type { KeptDevice } from '../../src/diff/kept.js';
 import { silentProgress } from '../../src/report.js';
 

@@ -2,7 +2,7 @@
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import { RangeSet } from '../../src/diff/ranges.js';
+import { RangeSet } from '../../src/bytes/range-set.js';
 import { Walk, type FileChange } from '../../src/diff/walk.js';
 import { openExt4 } from '../../src/fs/ext4/ext4.js';
 import { loadFat } from '../../src/fs/fat/fat.js';

@@ -6,7 +6,7 @@
  * bg_itable_unused, and the kernel clears the rest after the first mount (fs/ext4/ialloc.c, ext4_init_inode_table). With INODE_ZEROED they rely on zeros
  * there, so what an old card has in these blocks would be taken for inodes one day.
  */
-import { coalesce, rangeEnd, type Range } from '../../bytes/ranges.js';
+import { coalesce, subtract, type Range } from '../../bytes/ranges.js';
 import { findBit } from './bits.js';
 import { GROUP_FLAG, type Groups } from './groups.js';
 import type { Superblock } from './superblock.js';
@@ -14,13 +14,14 @@ import type { Superblock } from './superblock.js';
 /** Sorted and coalesced, in bytes of the device. Errors: 'corrupt' for a bitmap whose checksum is wrong. */
 export function allocatedBytes(sb: Superblock, groups: Groups): Range[] {
   const blocks: Range[] = [...groups.systemZones()];
-  const unread: Range[] = [];
-  for (let group = 0; group < groups.count; group++) {
-    usedBlocks(groups, group, blocks);
-    unread.push(unreadTable(sb, groups, group));
-  }
+  for (let group = 0; group < groups.count; group++) usedBlocks(groups, group, blocks);
   const bytes = (range: Range): Range => ({ offset: range.offset * sb.blockSize, length: range.length * sb.blockSize });
-  return subtract(coalesce(blocks), coalesce(unread)).map(bytes);
+  return subtract(coalesce(blocks), unreadTables(sb, groups)).map(bytes);
+}
+
+/** Of all groups, sorted and coalesced, in blocks. */
+export function unreadTables(sb: Superblock, groups: Groups): Range[] {
+  return coalesce(Array.from({ length: groups.count }, (_, group) => unreadTable(sb, groups, group)));
 }
 
 function usedBlocks(groups: Groups, group: number, into: Range[]): void {
@@ -40,20 +41,4 @@ function unreadTable(sb: Superblock, groups: Groups, group: number): Range {
   const inodes = (flags & GROUP_FLAG.inodeZeroed) !== 0 ? sb.inodesPerGroup : uninit ? 0 : sb.inodesPerGroup - inodesUnused;
   const read = Math.ceil((inodes * sb.inodeSize) / sb.blockSize);
   return { offset: inodeTable + read, length: groups.tableBlocks - read };
-}
-
-/** `from` without `removed`; both sorted and coalesced. */
-function subtract(from: readonly Range[], removed: readonly Range[]): Range[] {
-  const left: Range[] = [];
-  let next = 0;
-  for (const range of from) {
-    let at = range.offset;
-    while (next < removed.length && rangeEnd(removed[next]!) <= at) next++;
-    for (let hole = next; hole < removed.length && removed[hole]!.offset < rangeEnd(range); hole++) {
-      if (removed[hole]!.offset > at) left.push({ offset: at, length: removed[hole]!.offset - at });
-      at = Math.max(at, rangeEnd(removed[hole]!));
-    }
-    if (at < rangeEnd(range)) left.push({ offset: at, length: rangeEnd(range) - at });
-  }
-  return left;
 }

@@ -6,7 +6,7 @@ import type { BlockDevice, ReadableDevice } from '../../device/device.js';
 import { RockberryError } from '../../errors.js';
 import type { Range } from '../../bytes/ranges.js';
 import type { Finding } from '../../report.js';
-import type { Attributes, Content, Entry, FileSystemInfo, Footprint, OpenFileSystem, Stat, StoredFileSystem, Time } from '../filesystem.js';
+import type { Attributes, Content, Entry, FileSystemInfo, Footprint, Metadata, OpenFileSystem, Stat, StoredFileSystem, Time } from '../filesystem.js';
 import { decodeName, decodeText, encodeText } from '../names.js';
 import { allocatedBytes } from './allocated.js';
 import { applyAttributes, getXattrs } from './attributes.js';
@@ -15,6 +15,7 @@ import { appendContent, readContent, replaceContent, truncateContent } from './c
 import { entries } from './directory.js';
 import { footprintOf, layoutOf, writtenParts } from './footprint.js';
 import { type Inode, typeOfEntry } from './inode.js';
+import { metadataOf } from './metadata.js';
 import { Namespace } from './namespace.js';
 import { freeBlocks, newestTime, readRawSuperblock, readSuperblock, type Superblock } from './superblock.js';
 import { readTarget, writeTarget } from './symlink.js';
@@ -168,6 +169,10 @@ class Ext4 implements StoredFileSystem {
 
   allocated(): Range[] {
     return this.volume.operate(() => allocatedBytes(this.volume.sb, this.volume.groups));
+  }
+
+  metadata(): Metadata {
+    return this.volume.operate(() => metadataOf(this.volume));
   }
 
   layout(): string {

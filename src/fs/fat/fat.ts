@@ -8,7 +8,7 @@ import { RockberryError } from '../../errors.js';
 import type { Range } from '../../bytes/ranges.js';
 import type { Finding } from '../../report.js';
 import type { BlockDevice } from '../../device/device.js';
-import type { Attributes, Content, Entry, FileSystemInfo, FileSystemOptions, Footprint, OpenFileSystem, Stat, StoredFileSystem, Time } from '../filesystem.js';
+import type { Attributes, Content, Entry, FileSystemInfo, FileSystemOptions, Footprint, Metadata, OpenFileSystem, Stat, StoredFileSystem, Time } from '../filesystem.js';
 import { allocatedBytes } from './allocated.js';
 import { checkFat } from './check.js';
 import { ATTRIBUTE_READ_ONLY, volumeLabel } from './directory.js';
@@ -132,6 +132,11 @@ class Fat implements StoredFileSystem {
 
   allocated(): Range[] {
     return allocatedBytes(this.#reader.table);
+  }
+
+  /** The FATs and a fixed root directory; other directories are few. */
+  metadata(): Metadata {
+    return { places: [{ offset: 0, length: this.#reader.geometry.dataOffset }], blockSize: this.#reader.geometry.clusterSize, looksLike: () => false };
   }
 
   layout(): string {

@@ -1,0 +1,56 @@
+/** Encoded forms of pieces of a base, kept from build to build: those that lie in a chunk that builds change, and did not change themselves. */
+import type { KnownPieces } from '../codec/splice.js';
+
+/** Of encoded pieces, in bytes: builds on one base touch a handful of its chunks. */
+const LIMIT = 64 * 2 ** 20;
+
+export interface PieceStore extends KnownPieces {
+  /** Whether there are pieces that did not come from restore(). */
+  readonly added: boolean;
+  /** For each piece: length of key and piece (u32, little endian), key, piece. Sorted by key. */
+  save(): Uint8Array[];
+  /** What save() gave; throws RangeError where it is cut short. */
+  restore(saved: Buffer): void;
+}
+
+/** `keepChanged`: also pieces that are not the base's, for as long as the program runs: many images are made of one base. */
+export function createPieceStore({ keepChanged = false, limit = LIMIT } = {}): PieceStore {
+  const kept = new Map<string, Uint8Array>();
+  const ofBase = new Set<string>();
+  let bytes = 0;
+  let added = false;
+  return {
+    get added() {
+      return added;
+    },
+    get: (key) => kept.get(key),
+    put(key, encoded, changed) {
+      if (kept.has(key) || (changed && !keepChanged) || bytes + encoded.length > limit) return;
+      kept.set(key, encoded);
+      bytes += encoded.length;
+      if (changed) return;
+      ofBase.add(key);
+      added = true;
+    },
+    save() {
+      return [...ofBase].sort().flatMap((key) => {
+        const head = Buffer.alloc(8);
+        head.writeUInt32LE(key.length, 0);
+        head.writeUInt32LE(kept.get(key)!.length, 4);
+        return [head, Buffer.from(key, 'latin1'), kept.get(key)!];
+      });
+    },
+    restore(saved) {
+      for (let at = 0; at < saved.length;) {
+        const [keyLength, length] = [saved.readUInt32LE(at), saved.readUInt32LE(at + 4)];
+        const start = at + 8 + keyLength;
+        if (start + length > saved.length) throw new RangeError('pieces are cut short');
+        const key = saved.toString('latin1', at + 8, start);
+        kept.set(key, saved.subarray(start, start + length));
+        ofBase.add(key);
+        bytes += length;
+        at = start + length;
+      }
+    },
+  };
+}
