@@ -2,7 +2,7 @@
 import { type Progress, silentProgress } from '../report.js';
 import { rangeEnd } from '../bytes/ranges.js';
 import type { ReadableDevice } from '../device/device.js';
-import { openFileDevice } from '../device/file.js';
+import { openFileDevice, type FileDevice } from '../device/file.js';
 import { CHUNK_LIMIT, type Chunk, type ChunkDecoder, type Prefetch, type Scan, WIDE_CACHE, chunkedDevice, deviceScan, plainSize } from './chunks.js';
 import { HEAD_LENGTH, type ImageFormat, detectFormat } from './detect.js';
 import { decodeGzip } from './gzip.js';
@@ -22,7 +22,7 @@ export interface DecodedImage {
   /** The raw image. */
   readonly device: ReadableDevice;
   /** The file as it is. */
-  readonly file: ReadableDevice;
+  readonly file: FileDevice;
   /** What decodes alone, in order, covering the whole device; empty for raw. */
   readonly chunks: readonly Chunk[];
   /** For those who read the device from front to back: decodes on other threads what comes next. */

@@ -10,6 +10,7 @@ import { equalBytes } from '../bytes/fields.js';
 import { overlapsAny, rangeEnd, type Range } from '../bytes/ranges.js';
 import { RockberryError } from '../errors.js';
 import type { Overlay, ReadableDevice } from '../device/device.js';
+import type { FileDevice } from '../device/file.js';
 import { silentProgress } from '../report.js';
 import { CHUNK_LIMIT, type Chunk } from './chunks.js';
 import type { DecodedImage } from './codec.js';
@@ -61,7 +62,7 @@ export interface SpliceOptions extends EncodeOptions {
 }
 
 export interface Splice {
-  /** The pieces of the new image file in order, in the base's own format. */
+  /** The new image file in order, in the base's own format; each piece is valid until the next is asked for. */
   readonly bytes: AsyncIterable<Uint8Array>;
   /** What was encoded anew, in order; complete when all bytes were taken. */
   readonly encoded: readonly EncodedPiece[];
@@ -91,7 +92,7 @@ async function joinerFor(base: DecodedImage, path: string, { preset }: SpliceOpt
 
 interface Job {
   /** The base's packed file. */
-  readonly file: ReadableDevice;
+  readonly file: FileDevice;
   /** The new image. */
   readonly plain: ReadableDevice;
   readonly changes: readonly Range[];
@@ -105,6 +106,7 @@ async function* join<C extends Chunk>(joiner: Joiner<C>, job: Job, options: Spli
   const touched = new Set(touchedChunks(joiner, job.changes));
   const ahead = encodeAhead(joiner, job, [...touched].map((chunk) => split(chunk.plain, size)), options);
   const progress = options.progress ?? silentProgress;
+  const room = Buffer.allocUnsafeSlow(COPY);
   yield* joiner.start();
   for (const chunk of joiner.chunks) {
     if (touched.has(chunk)) {
@@ -112,12 +114,20 @@ async function* join<C extends Chunk>(joiner: Joiner<C>, job: Job, options: Spli
     } else if (chunk.packed.length > 0) {
       const { head, from } = joiner.copy(chunk);
       if (head.length > 0) yield head;
-      const end = chunk.packed.offset + chunk.packed.length;
-      for (let at = from; at < end; at += COPY) yield file.read(at, Math.min(COPY, end - at));
+      yield* copied(file, from, rangeEnd(chunk.packed), room);
     }
     progress.advance(chunk.plain.offset + chunk.plain.length, plain.size);
   }
   yield* joiner.end();
+}
+
+/** A part of the packed file, in pieces that are valid until the next is asked for. */
+function* copied(file: FileDevice, from: number, end: number, room: Buffer): Iterable<Uint8Array> {
+  for (let at = from; at < end; at += room.length) {
+    const piece = room.subarray(0, Math.min(room.length, end - at));
+    file.readInto(at, piece);
+    yield piece;
+  }
 }
 
 function touchedChunks<C extends Chunk>(joiner: Joiner<C>, changes: readonly Range[]): C[] {
@@ -272,11 +282,16 @@ function packedParts(image: DecodedImage, path: string): Part[] {
   });
 }
 
-function equalParts(a: ReadableDevice, rangeA: Range, b: ReadableDevice, rangeB: Range): boolean {
+const ROOMS = [Buffer.allocUnsafeSlow(COPY), Buffer.allocUnsafeSlow(COPY)] as const;
+
+function equalParts(a: FileDevice, rangeA: Range, b: FileDevice, rangeB: Range): boolean {
   if (rangeA.length !== rangeB.length) return false;
   for (let at = 0; at < rangeA.length; at += COPY) {
     const size = Math.min(COPY, rangeA.length - at);
-    if (!equalBytes(a.read(rangeA.offset + at, size), b.read(rangeB.offset + at, size))) return false;
+    const [pieceA, pieceB] = [ROOMS[0].subarray(0, size), ROOMS[1].subarray(0, size)];
+    a.readInto(rangeA.offset + at, pieceA);
+    b.readInto(rangeB.offset + at, pieceB);
+    if (!equalBytes(pieceA, pieceB)) return false;
   }
   return true;
 }

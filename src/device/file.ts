@@ -29,8 +29,14 @@ function sizeOf(fd: number, path: string): number {
   return stat.size;
 }
 
+/** A file of the host. */
+export interface FileDevice extends ReadableDevice {
+  /** As read, into memory of the caller's, all of which is filled: for those who read much, and would make as much garbage. */
+  readInto(offset: number, target: Uint8Array): void;
+}
+
 /** Opens a regular file or a block device for reading. Errors are `io` and name the path; a file that shrank since is one too. */
-export function openFileDevice(path: string): ReadableDevice {
+export function openFileDevice(path: string): FileDevice {
   let fd: number | undefined;
   try {
     fd = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)); // a fifo without a writer would block
@@ -42,20 +48,24 @@ export function openFileDevice(path: string): ReadableDevice {
 }
 
 /** A device over an open file of `size` bytes; closing the device closes the file, and closing it twice is harmless. */
-export function fileDevice(fd: number, size: number, path: string): ReadableDevice {
+export function fileDevice(fd: number, size: number, path: string): FileDevice {
   let open = true;
+  const readInto = (offset: number, target: Uint8Array): void => {
+    checkBounds(size, offset, target.length, `file ${path}`);
+    let complete: boolean;
+    try {
+      complete = readFully(fd, target, offset);
+    } catch (error) {
+      throw hostError(error, 'read', path);
+    }
+    if (!complete) throw new RockberryError('io', `expected ${target.length} bytes at offset ${offset} of ${path}, but the file has become shorter than ${size} bytes`);
+  };
   return {
-    size,
+    size, readInto,
     read(offset, length) {
-      checkBounds(size, offset, length, `file ${path}`);
+      checkBounds(size, offset, length, `file ${path}`); // before so much is allocated
       const data = Buffer.allocUnsafe(length);
-      let complete: boolean;
-      try {
-        complete = readFully(fd, data, offset);
-      } catch (error) {
-        throw hostError(error, 'read', path);
-      }
-      if (!complete) throw new RockberryError('io', `expected ${length} bytes at offset ${offset} of ${path}, but the file has become shorter than ${size} bytes`);
+      readInto(offset, data);
       return data;
     },
     close() {

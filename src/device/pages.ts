@@ -8,8 +8,8 @@ import { checkBounds, type ReadableDevice } from './device.js';
 
 /** Bytes of a page. */
 export const PAGE = 4096;
-/** Longer reads are of contents, which nobody reads twice. */
-const LONGEST = 16 * PAGE;
+/** Longer reads are of all of the image, for encoding, which nobody does twice. */
+const LONGEST = 128 * PAGE;
 /** Pages that are not zero, in bytes: the metadata of a root filesystem of 3 GiB is a tenth of it. */
 const LIMIT = 64 * 2 ** 20;
 

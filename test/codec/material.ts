@@ -53,7 +53,7 @@ export async function failureOf(path: string): Promise<RockberryError> {
 
 export async function gather(pieces: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const all: Uint8Array[] = [];
-  for await (const piece of pieces) all.push(piece);
+  for await (const piece of pieces) all.push(Uint8Array.from(piece)); // its memory may be used again
   return Buffer.concat(all);
 }
 

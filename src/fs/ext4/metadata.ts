@@ -10,6 +10,7 @@ import type { Volume } from './volume.js';
 
 const EXTENT_MAGIC = 0xf30a;
 const XATTR_MAGIC = 0xea020000;
+const HEADER = 8;
 const SMALLEST_RECORD = 12;
 const LONGEST_TARGET = 1024;
 const SHORTEST_TARGET = 60; // shorter ones stand in the inode
@@ -26,8 +27,9 @@ export function metadataOf({ sb, groups }: Volume): Metadata {
 /** Records that fill the block (see dirent.ts): also the root of a hash tree, and its inner blocks, which hide in a record without a name. */
 function isDirectory(block: Uint8Array, inodesCount: number): boolean {
   for (let at = 0; at < block.length;) {
+    if (at + HEADER > block.length) return false;
     const length = u16(block, at + 4) || 65_536;
-    if (length < SMALLEST_RECORD || length % 4 !== 0 || at + length > block.length || u32(block, at) > inodesCount || block[at + 6]! + 8 > length) return false;
+    if (length < SMALLEST_RECORD || length % 4 !== 0 || at + length > block.length || u32(block, at) > inodesCount || block[at + 6]! + HEADER > length) return false;
     at += length;
   }
   return true;

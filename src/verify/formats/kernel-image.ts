@@ -17,7 +17,7 @@ export interface KernelImage {
 
 /** Some three times what the largest distribution's Image takes. What is larger is not looked through. */
 export const KERNEL_LIMIT = 128 << 20; // bytes, unpacked
-const PIECE = 1 << 20;
+const PIECE = 1 << 18; // bytes
 const ARM64_MAGIC = 0x644d5241; // at byte 56
 const ZIMAGE_MAGIC = 0x016f2818; // at byte 36: arch/arm/boot/compressed/head.S
 const BANNER = 'Linux version ';
