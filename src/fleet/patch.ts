@@ -1,0 +1,79 @@
+/**
+ * Patches: what one node's image has that its base has not, in one small file. patch/container.ts says what the file is, patch/manifest.ts what its manifest
+ * holds, patch/data.ts how the bytes are compressed. A patch holds what the node's files hold, host keys and tokens too: its file must be 0600, its bytes are
+ * never shown.
+ */
+import { readPatchFile } from './patch/file.js';
+import { parseManifest, manifestText, DATA_LIMIT, PATCH_FORMAT, type PatchManifest } from './patch/manifest.js';
+import { readContainer, writeContainer } from './patch/container.js';
+import { packData, unpackData, verifyData, type Read } from './patch/data.js';
+import type { Range } from '../bytes/ranges.js';
+import { RockberryError } from '../errors.js';
+
+export type { PatchManifest } from './patch/manifest.js';
+
+/** What the one who makes a patch says of it; the rest follows from the ranges. */
+export type PatchFacts = Omit<PatchManifest, 'format' | 'ranges' | 'data'>;
+
+export interface PatchInput {
+  readonly manifest: PatchFacts;
+  /** Bytes of the raw image: sorted, disjoint, none empty. */
+  readonly ranges: readonly Range[];
+  /** Bytes of the node's raw image; what it returns stays as it is until the patch is made. */
+  readonly read: Read;
+}
+
+/** Bytes of the node's raw image, from `offset` on. */
+export interface PatchPiece {
+  readonly offset: number;
+  readonly data: Uint8Array;
+}
+
+export interface Patch {
+  readonly manifest: PatchManifest;
+  /** All bytes of all ranges in ascending order; a long range comes in several pieces. They were verified when the patch was read. */
+  ranges(): AsyncIterable<PatchPiece>;
+}
+
+/**
+ * The bytes of a patch's file; the same for the same input, on any machine with the same Node. It may hold secrets: to be written with mode 0600.
+ * Errors: `usage` for ranges or names that no patch can have, `unsupported` for more than 512 MiB of changes, and whatever `read` throws.
+ */
+export async function packPatch({ manifest, ranges, read }: PatchInput): Promise<Uint8Array> {
+  const total = ranges.reduce((sum, { length }) => sum + length, 0);
+  if (total > DATA_LIMIT) {
+    throw new RockberryError('unsupported', `expected at most ${DATA_LIMIT} bytes of changes for the patch of ${manifest.node}, found ${total}`, { hint: 'build images instead: --as image' });
+  }
+  const { packed, bytes, sha256 } = await packData(ranges, read);
+  const text = manifestText({ ...manifest, format: PATCH_FORMAT, ranges: ranges.map(({ offset, length }) => ({ offset, length })), data: { bytes, sha256 } });
+  const pieces: Uint8Array[] = [];
+  for await (const piece of writeContainer({ manifest: Buffer.from(text), packed })) pieces.push(piece);
+  return Buffer.concat(pieces);
+}
+
+/**
+ * Opens a patch file and verifies all of it, before any byte is handed out. Nothing in it is trusted: memory and work are bounded by the file's own size and
+ * by 512 MiB of data. Errors: `io` when it cannot be read, `corrupt` for everything that is wrong with it.
+ */
+export async function readPatch(path: string): Promise<Patch> {
+  const { manifest: text, packed } = await readContainer(readPatchFile(path), path);
+  const manifest = parseManifest(text, `${path}, manifest.json`);
+  await verifyData(packed, manifest.data, path);
+  return { manifest, ranges: () => cut(manifest.ranges, unpackData(packed, manifest.data.bytes, path)) };
+}
+
+/** Pieces of the ranges' bytes, told where they belong. */
+async function* cut(ranges: readonly Range[], pieces: AsyncIterable<Uint8Array>): AsyncIterable<PatchPiece> {
+  let index = 0;
+  let done = 0; // bytes of ranges[index]
+  for await (const piece of pieces) {
+    for (let at = 0; at < piece.length;) {
+      const { offset, length } = ranges[index]!;
+      const data = piece.subarray(at, at + length - done);
+      yield { offset: offset + done, data };
+      at += data.length;
+      done += data.length;
+      if (done === length) [index, done] = [index + 1, 0];
+    }
+  }
+}
