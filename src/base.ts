@@ -23,6 +23,10 @@ export interface Base {
   readonly image: Image;
   /** The file that is open: the base itself, or the same image in blocks. */
   readonly path: string;
+  /** What the cache calls it: its sha256, or what that was the last time, which confirm() has to confirm. */
+  readonly name: () => Promise<string>;
+  /** Rejects with `io` when the file is not the one that the cache took it for. To be awaited before anything is published. */
+  confirm(): Promise<void>;
   /** Of the base's own file. Computed when it is first asked for: of a raw image that takes seconds, and a build that fails must not wait for it. */
   sha256(): Promise<string>;
   /** Bytes of the base's own file. */
@@ -48,12 +52,19 @@ export async function openBase(path: string, options: BaseOptions): Promise<Base
   const sha256 = once(() => hashFile(path));
   const { format, cache, progress } = options;
   const mayBeKept = cache && format !== 'raw' && format === formatOfFile(path);
-  const kept = mayBeKept ? cache.prepared(await sha256(), variant(format, options.encode)) : undefined;
-  const memory = mayBeKept ? recall(await sha256(), cache) : forgetful();
+  const guess = mayBeKept ? cache.identify(path) : undefined;
+  const name = async (): Promise<string> => guess ?? await sha256();
+  if (guess !== undefined) void sha256(); // meanwhile, on another thread
+  const kept = mayBeKept ? cache.prepared(await name(), variant(format, options.encode)) : undefined;
+  const memory = mayBeKept ? recall(await name(), cache) : forgetful();
   const open = (from: string): Promise<Image> => openImageFile(from, { progress, through: (decoded) => remembering(decoded, memory.pages) });
   const image = await open(kept ?? path);
   const base = (opened: Image, from: string, remove: () => void): Base => ({
-    image: opened, path: from, sha256, fileBytes: statSync(path).size, splice: opened.decoded.format === format && canSplice(opened.decoded), memory,
+    image: opened, path: from, sha256, name, fileBytes: statSync(path).size, splice: opened.decoded.format === format && canSplice(opened.decoded), memory,
+    async confirm() {
+      if (guess !== undefined && guess !== await sha256()) throw changedBase(path);
+      if (mayBeKept) keepIdentity(cache, path, await sha256());
+    },
     close() {
       opened.close();
       remove();
@@ -64,7 +75,7 @@ export async function openBase(path: string, options: BaseOptions): Promise<Base
   if (!oneBlock) return base(image, kept ?? path, () => undefined);
   try {
     progress.phase('encoding the base into blocks, once');
-    const prepared = await prepare(decoded, await sha256(), options);
+    const prepared = await prepare(decoded, await name(), options);
     return base(await open(prepared.path), prepared.path, prepared.remove);
   } finally {
     image.close();
@@ -81,6 +92,20 @@ function once(work: () => Promise<string>): () => Promise<string> {
     }
     return running;
   };
+}
+
+function changedBase(path: string): RockberryError {
+  return new RockberryError('io', `expected ${path} to be the file that it was at the last build, as its times say, found another content`, {
+    hint: 'check the disk; then empty the cache: rockberry cache clear',
+  });
+}
+
+function keepIdentity(cache: Cache, path: string, sha256: string): void {
+  try {
+    cache.keepIdentity(path, sha256);
+  } catch {
+    // the cache is full or read-only: the next build hashes the base before it begins
+  }
 }
 
 function variant(format: ImageFormat, encode: EncodeOptions): string {
@@ -105,9 +130,9 @@ async function prepare(decoded: DecodedImage, sha256: string, { cache, encode, p
  * Whether every chunk of the base is sound, and the hashes of its mapped ranges, cut where its chunks begin. A scan that the cache remembers is not done again;
  * `fresh` bases (the steps were not applied yet) only.
  */
-export async function scanBase({ image, sha256, memory }: Base, cache: Cache | undefined, progress: Progress): Promise<ScanRecord> {
+export async function scanBase({ image, name, memory }: Base, cache: Cache | undefined, progress: Progress): Promise<ScanRecord> {
   const { decoded } = image;
-  const known = cache?.scan(await sha256());
+  const known = cache?.scan(await name());
   if (known) return known;
   progress.phase(`checking ${image.path}`);
   const hasher = rangeHasher(planRanges(mappedRanges(image), chunkStarts(decoded)));
@@ -121,7 +146,7 @@ export async function scanBase({ image, sha256, memory }: Base, cache: Cache | u
   });
   const record = { hashes: hasher.results().map(({ offset, length, sha256: hash }: HashedRange) => [offset, length, hash] as const) };
   try {
-    cache?.keepScan(await sha256(), record);
+    cache?.keepScan(await name(), record);
   } catch {
     // the cache is full or read-only: the next build scans again
   }

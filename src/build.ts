@@ -126,7 +126,7 @@ async function write(job: Job, target: Target): Promise<BuildResult> {
   progress.phase(`writing ${target.output}`);
   const { bytes, encoded } = encodedImage(job, target.format, hasher.feed);
   const staged = await stageOutput(target.output, bytes, {
-    force: target.force, sparse: target.format === 'raw', ...(target.format === 'raw' && image.decoded.format === 'raw' && { cloneOf: { path: base.path, changed: target.changed } }),
+    force: target.force, flushLater: true, sparse: target.format === 'raw', ...(target.format === 'raw' && image.decoded.format === 'raw' && { cloneOf: { path: base.path, changed: target.changed } }),
   });
   const all = [staged];
   try {
@@ -138,6 +138,7 @@ async function write(job: Job, target: Target): Promise<BuildResult> {
       return summary(job, target.changed, undefined, read);
     }
     if (!job.options.imageOnly) all.push(...await stageBeside(target.output, staged.sha256, blockMap(image.overlay, ranges, [...unchangedOf(target), ...hasher.results()]), await manifest(job, target, staged, read)));
+    await Promise.all([base.confirm(), ...all.map(({ flushed }) => flushed)]);
     publish(target.output, all);
     base.memory.keep();
     return summary(job, target.changed, done, read);

@@ -43,13 +43,15 @@ export async function readBack(written: WrittenImage): Promise<ReadBack> {
   const { image } = base;
   const reread = base.splice ? undefined : hashFile(staged.path);
   reread?.catch(() => undefined); // reported where it is awaited
-  const reopened = await openImageFile(staged.path, { progress, ...(base.splice && { through: (decoded) => provenPart(decoded, written) }) });
+  const proofs: Promise<void>[] = [];
+  const reopened = await openImageFile(staged.path, { progress, ...(base.splice && { through: (decoded) => provenPart(decoded, written, proofs) }) });
   const original = await openUnchanged(image);
   try {
     if (!base.splice) compareChanged(image, reopened, written);
     const checks = await verifyResult(reopened, original.decoded.device, profiles.steps);
     const files = written.withFiles ? changedFiles(original, reopened, image.tree().actions()) : [];
     const rules = readinessOf(reopened, image, profiles);
+    await Promise.all(proofs);
     if (reread && await reread !== staged.sha256) throw differs(output, 'its sha256 is another than that of the bytes that were written');
     return { checks: profiles.readiness === undefined ? checks : [...checks, readinessCheck(rules, profiles.readiness)], files, rules };
   } finally {
@@ -58,12 +60,13 @@ export async function readBack(written: WrittenImage): Promise<ReadBack> {
 }
 
 /**
- * A spliced image whose bytes were all proven: copied chunks are the base's, and encoded ones decode to what they were made of. What did not change can then be
- * read from the base, of which the pages that are needed are at hand; what changed is decoded from the file that was written.
+ * A spliced image whose bytes are proven: encoded chunks decode to what they were made of, and copied ones are the base's, once `proofs` are kept. What did not
+ * change can then be read from the base, of which the pages that are needed are at hand; what changed is decoded from the file that was written.
  */
-async function provenPart(decoded: DecodedImage, { base, staged, encoded, changed }: WrittenImage): Promise<DecodedImage> {
+async function provenPart(decoded: DecodedImage, { base, staged, encoded, changed }: WrittenImage, proofs: Promise<void>[]): Promise<DecodedImage> {
   const { decoded: original } = base.image;
-  await verifySplice(original, base.path, encoded, decoded, staged.path);
+  const { copied } = await verifySplice(original, base.path, encoded, decoded, staged.path);
+  proofs.push(copied);
   return { ...decoded, device: borrowing(decoded.device, original.device, new RangeSet(changed)), prefetch: original.prefetch };
 }
 

@@ -36,6 +36,9 @@ export interface Cache {
   /** Something else about the base that only saves work, as it was kept: an entry that is not whole, or was changed, is not there. */
   note(base: string, name: NoteName): Buffer | undefined;
   keepNote(base: string, name: NoteName, parts: readonly Uint8Array[]): void;
+  /** The sha256 that the file had when it was last hashed, if its name, size and times are the same; to be confirmed by hashing it again. */
+  identify(path: string): string | undefined;
+  keepIdentity(path: string, base: string): void;
   list(): CacheEntry[];
   /** Removes everything; returns the bytes that were freed. */
   clear(): number;
@@ -45,6 +48,9 @@ const DEFAULT_LIMIT = 8 * 2 ** 30; // bytes: a few prepared bases
 const NAME = /^[0-9a-f]{64}$/;
 const PREPARED = /^blocks-[a-z0-9-]+\.sha256$/;
 const SCAN = 'scan.json';
+/** Lines of a sha256 and what identityOf() says of a file. */
+const IDENTITIES = 'identities';
+const MAX_IDENTITIES = 64;
 const DIGEST = 32; // bytes of a sha256
 
 /** `$XDG_CACHE_HOME/rockberry`, else ~/.cache/rockberry. `limit` in bytes; the least recently used entries go first. */
@@ -108,10 +114,23 @@ export function openCache(directory = defaultDirectory(), limit = DEFAULT_LIMIT)
       put(base, name, Buffer.concat([sha256(content), content]));
       trim(base);
     },
+    identify(path) {
+      const known = readIfThere(join(directory, IDENTITIES))?.toString().split('\n').find((line) => line.slice(DIGEST * 2 + 1) === identityOf(path));
+      return known && NAME.test(known.slice(0, DIGEST * 2)) ? known.slice(0, DIGEST * 2) : undefined;
+    },
+    keepIdentity(path, base) {
+      const identity = identityOf(path);
+      const others = (readIfThere(join(directory, IDENTITIES))?.toString().split('\n') ?? []).filter((line) => line !== '' && line.slice(DIGEST * 2 + 1) !== identity);
+      const temporary = join(directory, `.${IDENTITIES}.${process.pid}.tmp`);
+      mkdirSync(directory, { recursive: true });
+      writeFileSync(temporary, [`${base} ${identity}`, ...others.slice(0, MAX_IDENTITIES - 1), ''].join('\n'));
+      renameSync(temporary, join(directory, IDENTITIES));
+    },
     list: () => entries().map(({ base, bytes, prepared, scanned }) => ({ base, bytes, prepared, scanned })),
     clear() {
       const all = entries();
       all.forEach(({ base }) => rmSync(join(directory, base), { recursive: true, force: true }));
+      rmSync(join(directory, IDENTITIES), { force: true });
       return all.reduce((sum, { bytes }) => sum + bytes, 0);
     },
   };
@@ -141,6 +160,12 @@ function describe(directory: string, base: string): CacheEntry & { used: number 
 
 function sha256(content: Uint8Array): Buffer {
   return createHash('sha256').update(content).digest();
+}
+
+/** A file as the host knows it; the time of the last change of its inode cannot be set back. */
+function identityOf(path: string): string {
+  const { dev, ino, size, mtimeNs, ctimeNs } = statSync(path, { bigint: true });
+  return [dev, ino, size, mtimeNs, ctimeNs].join(':');
 }
 
 /** A note begins with the digest of the rest. */

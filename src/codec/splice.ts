@@ -6,11 +6,11 @@
  */
 import { createHash } from 'node:crypto';
 import { availableParallelism } from 'node:os';
-import { equalBytes } from '../bytes/fields.js';
 import { overlapsAny, rangeEnd, type Range } from '../bytes/ranges.js';
 import { RockberryError } from '../errors.js';
 import type { Overlay, ReadableDevice } from '../device/device.js';
 import type { FileDevice } from '../device/file.js';
+import { firstDifference } from '../device/same-bytes.js';
 import { silentProgress } from '../report.js';
 import { CHUNK_LIMIT, type Chunk } from './chunks.js';
 import type { DecodedImage } from './codec.js';
@@ -237,17 +237,23 @@ async function xzJoiner(file: ReadableDevice, path: string, preset: number): Pro
 
 /**
  * Reads a spliced file back: copied chunks must have the base's bytes, and what was encoded anew must decode to the bytes that it was made of. `out` is the new
- * file, opened from scratch. Throws `io` when they do not: the disk did not keep what was written.
+ * file, opened from scratch. Rejects with `io` when they do not: the disk did not keep what was written. Both run at the same time; `copied` is not waited for.
  */
-export async function verifySplice(base: DecodedImage, basePath: string, encoded: readonly EncodedPiece[], out: DecodedImage, outPath: string): Promise<void> {
+export async function verifySplice(base: DecodedImage, basePath: string, encoded: readonly EncodedPiece[], out: DecodedImage, outPath: string): Promise<{ readonly copied: Promise<void> }> {
   const written = new Map(packedParts(out, outPath).map((part) => [part.plain.offset, part]));
   const isEncoded = overlapsAny(encoded);
-  for (const { plain, body } of packedParts(base, basePath)) {
+  const parts = packedParts(base, basePath).filter(({ plain }) => !isEncoded(plain));
+  const pairs = parts.map(({ plain, body }) => {
     const twin = written.get(plain.offset);
-    const isThere = isEncoded(plain) || (twin?.plain.length === plain.length && equalParts(base.file, body, out.file, twin.body));
-    if (!isThere) throw differs(outPath, plain);
-  }
+    if (twin?.plain.length !== plain.length || twin.body.length !== body.length) throw differs(outPath, plain);
+    return { a: body, b: twin.body };
+  });
+  const copied = firstDifference(basePath, outPath, pairs).then((index) => {
+    if (index >= 0) throw differs(outPath, parts[index]!.plain);
+  });
+  copied.catch(() => undefined); // reported where it is awaited
   await verifyEncoded(encoded, out, outPath, written);
+  return { copied };
 }
 
 /** Decodes on all cores; a piece must be a chunk of its own. */
@@ -280,18 +286,4 @@ function packedParts(image: DecodedImage, path: string): Part[] {
     const { length } = parseBlockHeader(image.file.read(packed.offset, Math.min(1024, packed.length)), path);
     return { plain, body: { offset: packed.offset + length, length: packed.length - length } };
   });
-}
-
-const ROOMS = [Buffer.allocUnsafeSlow(COPY), Buffer.allocUnsafeSlow(COPY)] as const;
-
-function equalParts(a: FileDevice, rangeA: Range, b: FileDevice, rangeB: Range): boolean {
-  if (rangeA.length !== rangeB.length) return false;
-  for (let at = 0; at < rangeA.length; at += COPY) {
-    const size = Math.min(COPY, rangeA.length - at);
-    const [pieceA, pieceB] = [ROOMS[0].subarray(0, size), ROOMS[1].subarray(0, size)];
-    a.readInto(rangeA.offset + at, pieceA);
-    b.readInto(rangeB.offset + at, pieceB);
-    if (!equalBytes(pieceA, pieceB)) return false;
-  }
-  return true;
 }

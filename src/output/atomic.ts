@@ -3,10 +3,11 @@
  * disk, then linked or renamed into place. Whatever ends the program before leaves the old file, or none.
  */
 import {
-  accessSync, closeSync, constants, fstatSync, fsyncSync, ftruncateSync, linkSync, lstatSync, openSync, readdirSync, renameSync, rmSync, statSync, unlinkSync,
+  accessSync, closeSync, constants, fstatSync, fsync, fsyncSync, ftruncateSync, linkSync, lstatSync, openSync, readdirSync, renameSync, rmSync, statSync, unlinkSync,
   type Stats,
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
+import { promisify } from 'node:util';
 import { hostError, systemCode } from '../device/host.js';
 import { RockberryError } from '../errors.js';
 import { type Progress, silentProgress } from '../report.js';
@@ -19,6 +20,8 @@ export interface Staged {
   readonly bytes: number;
   /** Of all bytes, holes included; lower-case hexadecimal. */
   readonly sha256: string;
+  /** Resolves when all of it is on the disk: to be awaited before commit(). */
+  readonly flushed: Promise<void>;
   /** Gives it its name; what had the name before is replaced only with `force`. */
   commit(): void;
   /** Removes it; harmless after commit(). */
@@ -33,6 +36,8 @@ export interface StageOptions {
   readonly progress?: Progress;
   /** Bytes to come, for the progress, where known. */
   readonly total?: number;
+  /** The file is handed over while it is still being flushed: it can be read back meanwhile. */
+  readonly flushLater?: boolean;
   /** A file with the same bytes but for some ranges: its blocks are shared where the filesystem can, and `pieces` are then only hashed outside them. */
   readonly cloneOf?: CloneOf;
 }
@@ -146,9 +151,18 @@ function linkIntoPlace(part: string, path: string): void {
   }
 }
 
-function stagedFile(part: string, path: string, force: boolean, bytes: number, sha256: string): Staged {
+interface Part {
+  readonly part: string;
+  readonly path: string;
+  readonly force: boolean;
+  readonly bytes: number;
+  readonly sha256: string;
+  readonly flushed: Promise<void>;
+}
+
+function stagedFile({ part, path, force, bytes, sha256, flushed }: Part): Staged {
   return {
-    path: part, bytes, sha256,
+    path: part, bytes, sha256, flushed,
     commit() {
       try {
         if (force) renameSync(part, path);
@@ -180,6 +194,13 @@ function openPart(output: string, cloneOf: CloneOf | undefined): { part: string;
   }
 }
 
+/** On another thread, for it takes as long as the disk does. */
+function flushAndClose(fd: number, path: string): Promise<void> {
+  const flushed = promisify(fsync)(fd).catch((error: unknown) => { throw hostError(error, 'write', path); }).finally(() => closeSync(fd));
+  flushed.catch(() => undefined); // reported where it is awaited
+  return flushed;
+}
+
 /** Writes all pieces to a temporary file beside `path` and flushes it to the disk. On any error nothing is left behind. */
 export async function stageOutput(path: string, pieces: AsyncIterable<Uint8Array>, options: StageOptions = {}): Promise<Staged> {
   const output = resolve(path);
@@ -187,6 +208,7 @@ export async function stageOutput(path: string, pieces: AsyncIterable<Uint8Array
   checkOutput(output, force);
   const progress = options.progress ?? silentProgress;
   const { part, fd, cloned } = openPart(output, options.cloneOf);
+  let open = true;
   const sink = createSink(fd, { sparse: options.sparse ?? false, ...(cloned && { only: options.cloneOf!.changed }) });
   try {
     for await (const piece of pieces) {
@@ -196,14 +218,15 @@ export async function stageOutput(path: string, pieces: AsyncIterable<Uint8Array
     const sha256 = await sink.finish();
     const bytes = sink.bytes();
     ftruncateSync(fd, bytes);
-    fsyncSync(fd);
     if (fstatSync(fd).size !== bytes) throw new RockberryError('io', `expected ${bytes} bytes in ${part}, found ${fstatSync(fd).size}`);
     sink.close();
-    closeSync(fd);
-    return stagedFile(part, output, force, bytes, sha256);
+    const flushed = flushAndClose(fd, path);
+    open = false;
+    if (!options.flushLater) await flushed;
+    return stagedFile({ part, path: output, force, bytes, sha256, flushed });
   } catch (error) {
     sink.close();
-    closeSync(fd);
+    if (open) closeSync(fd);
     rmSync(part, { force: true });
     untrack(part);
     throw systemCode(error) === '' ? error : hostError(error, 'write', path, options.total);

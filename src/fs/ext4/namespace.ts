@@ -9,6 +9,7 @@ import { entryType, type Inode, modeOf, ROOT_INODE } from './inode.js';
 import { freeRuns, hasMapping, initMapping, readMapping } from './mapping.js';
 import type { Volume } from './volume.js';
 
+const MAXIMUM_KNOWN = 10_000; // names
 const MAXIMUM_LINKS = 65000; // EXT4_LINK_MAX
 const DEFAULT_MODE: Partial<Record<FileType, number>> = { directory: 0o755, symlink: 0o777 };
 const DOT_DOT = Uint8Array.of(0x2e, 0x2e);
@@ -22,6 +23,8 @@ export interface Place {
 
 export class Namespace {
   readonly format: DirectoryFormat;
+  private readonly known = new Map<string, number>();
+  private knownAt = 0;
 
   constructor(private readonly volume: Volume) {
     const { sb } = volume;
@@ -37,8 +40,21 @@ export class Namespace {
 
   private child(parent: Inode, name: Uint8Array, path: string): Inode | undefined {
     if (parent.type !== 'directory') throw new RockberryError('path', `expected a directory above ${path}, found a ${parent.type}`);
-    const entry = lookup(this.directory(parent), this.format, name);
-    return entry && this.volume.inode(entry.inode);
+    const number = this.numberOf(parent, name);
+    return number === 0 ? undefined : this.volume.inode(number);
+  }
+
+  /** The inode of that name, 0 for none. Remembered until something changes: whoever reads asks for the same directories again and again. */
+  private numberOf(parent: Inode, name: Uint8Array): number {
+    const { changes } = this.volume.undo;
+    if (changes !== this.knownAt || this.known.size >= MAXIMUM_KNOWN) this.known.clear();
+    this.knownAt = changes;
+    const key = `${parent.number}/${Buffer.from(name).toString('latin1')}`;
+    const known = this.known.get(key);
+    if (known !== undefined) return known;
+    const found = lookup(this.directory(parent), this.format, name)?.inode ?? 0;
+    this.known.set(key, found);
+    return found;
   }
 
   /** The inode at a path, links not followed; undefined when the name, or a directory above it, is not there. */

@@ -6,9 +6,12 @@ export class UndoLog {
   private readonly restores: (() => void)[] = [];
   private readonly seen = new Set<string>();
   private running = false;
+  /** Grows with every change of metadata and every roll-back: what was found out before may not hold any more. */
+  changes = 0;
 
   /** Calls `save` the first time that `key` is about to change in this operation; what it returns puts the old state back. */
   before(key: string, save: () => () => void): void {
+    this.changes++;
     if (!this.running || this.seen.has(key)) return;
     this.seen.add(key);
     this.restores.push(save());
@@ -20,6 +23,7 @@ export class UndoLog {
     try {
       return work();
     } catch (error) {
+      this.changes++;
       for (const restore of this.restores.reverse()) restore();
       throw error;
     } finally {
