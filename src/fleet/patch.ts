@@ -3,14 +3,17 @@
  * holds, patch/data.ts how the bytes are compressed. A patch holds what the node's files hold, host keys and tokens too: its file must be 0600, its bytes are
  * never shown.
  */
-import { readPatchFile } from './patch/file.js';
-import { parseManifest, manifestText, DATA_LIMIT, PATCH_FORMAT, type PatchManifest } from './patch/manifest.js';
-import { readContainer, writeContainer } from './patch/container.js';
-import { packData, unpackData, verifyData, type Read } from './patch/data.js';
 import type { Range } from '../bytes/ranges.js';
 import { RockberryError } from '../errors.js';
+import { readContainer, writeContainer } from './patch/container.js';
+import { packData, unpackData, verifyData, type Read } from './patch/data.js';
+import { readWhole } from './patch/document.js';
+import { DATA_LIMIT, MANIFEST_LIMIT, manifestText, parseManifest, PATCH_FORMAT, type PatchManifest } from './patch/manifest.js';
 
 export type { PatchManifest } from './patch/manifest.js';
+
+/** What the largest patch can have, with data that does not compress. */
+const FILE_LIMIT = DATA_LIMIT + MANIFEST_LIMIT + 2 ** 20; // bytes
 
 /** What the one who makes a patch says of it; the rest follows from the ranges. */
 export type PatchFacts = Omit<PatchManifest, 'format' | 'ranges' | 'data'>;
@@ -56,7 +59,7 @@ export async function packPatch({ manifest, ranges, read }: PatchInput): Promise
  * by 512 MiB of data. Errors: `io` when it cannot be read, `corrupt` for everything that is wrong with it.
  */
 export async function readPatch(path: string): Promise<Patch> {
-  const { manifest: text, packed } = await readContainer(readPatchFile(path), path);
+  const { manifest: text, packed } = await readContainer(readWhole(path, FILE_LIMIT), path);
   const manifest = parseManifest(text, `${path}, manifest.json`);
   await verifyData(packed, manifest.data, path);
   return { manifest, ranges: () => cut(manifest.ranges, unpackData(packed, manifest.data.bytes, path)) };

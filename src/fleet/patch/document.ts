@@ -1,8 +1,26 @@
-/** JSON that strangers wrote, against a schema: one sentence for whatever is wrong with it, and no error of the parser's own gets out. */
-import type { z } from 'zod';
+/** Files and JSON that strangers wrote: bounded, against a schema, with one sentence for whatever is wrong, and no error of the parser's own gets out. */
+import { z } from 'zod';
+import { openFileDevice } from '../../device/file.js';
 import { RockberryError } from '../../errors.js';
 
 const SHOWN = 200; // characters
+
+export const sha256Text = z.string().regex(/^[0-9a-f]{64}$/, { error: 'expected a sha256 in lower-case hexadecimal' });
+export const byteCount = z.number().int().nonnegative();
+/** One component of a path, which is safe to show too. */
+export const fileName = z.string().min(1).max(255).regex(/^(?!\.{1,2}$)[^/\\\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+$/u, { error: 'expected a name without slashes and control characters' });
+
+/** All bytes of a file of the host. Errors: `io` when it cannot be read, `corrupt` when it has more than `limit` bytes. */
+export function readWhole(path: string, limit: number): Buffer {
+  const file = openFileDevice(path);
+  try {
+    if (file.size > limit) throw new RockberryError('corrupt', `expected at most ${limit} bytes in ${path}, found ${file.size}`);
+    const data = file.read(0, file.size);
+    return Buffer.from(data.buffer, data.byteOffset, data.length);
+  } finally {
+    file.close();
+  }
+}
 
 /** The parsed value. `what` names the document in the error, which is 'corrupt'; values are not shown, for they may be secret. */
 export function parseDocument<T>(text: string, schema: z.ZodType<T>, what: string): T {

@@ -5,7 +5,7 @@ import { rangeEnd, type Range } from '../../bytes/ranges.js';
 import { CHUNK_LIMIT } from '../../codec/chunks.js';
 import { PLAIN_LIMIT } from '../../codec/spool.js';
 import { RockberryError } from '../../errors.js';
-import { parseDocument, problemOf } from './document.js';
+import { byteCount as bytes, fileName as name, parseDocument, problemOf, sha256Text as sha256 } from './document.js';
 
 /** The version of the form: a reader refuses one that it does not know. */
 export const PATCH_FORMAT = 1;
@@ -14,10 +14,6 @@ export const DATA_LIMIT = 512 * 2 ** 20;
 export const MANIFEST_LIMIT = 8 * 2 ** 20; // bytes
 const RANGE_LIMIT = 100_000;
 
-const sha256 = z.string().regex(/^[0-9a-f]{64}$/, { error: 'expected a sha256 in lower-case hexadecimal' });
-const bytes = z.number().int().nonnegative();
-/** One component of a path that is safe to show. */
-const name = z.string().min(1).max(255).regex(/^(?!\.{1,2}$)[^/\\\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+$/u, { error: 'expected a name without slashes and control characters' });
 const format = z.enum(['raw', 'xz', 'gzip', 'zstd']);
 const range = z.strictObject({ offset: bytes, length: z.number().int().positive() });
 
