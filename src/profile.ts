@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { RockberryError } from './errors.js';
 import type { Finding } from './report.js';
-import { bindSteps, type BindOptions, type Bound, type BoundStep } from './profile/bind.js';
+import { bindSteps, type BindOptions, type Bound, type BoundStep, type ProfileStep } from './profile/bind.js';
 import type { Problem } from './profile/document.js';
 import { exposedSecrets, resolveValues, secretsToAsk, type GivenValues } from './profile/given.js';
 import { masking, maskedError, type Mask } from './profile/masking.js';
@@ -14,12 +14,12 @@ import type { Readiness } from './profile/schema.js';
 import type { Variables } from './profile/template.js';
 import { defaultValue, shownValues, withoutValue, type Declaration, type Declarations, type Values } from './profile/variables.js';
 
-export type { BoundStep } from './profile/bind.js';
+export type { BoundStep, ProfileStep } from './profile/bind.js';
 export type { Readiness } from './profile/schema.js';
 export { profileSchema } from './profile/schema.js';
 
 export interface LoadedProfiles {
-  readonly steps: readonly BoundStep[];
+  readonly steps: readonly ProfileStep[];
   /** Names of all profiles that take part, parents first. */
   readonly names: readonly string[];
   /** Their names, with the SHA-256 of each one's text. */

@@ -11,7 +11,7 @@ import { openImageFile, openUnchanged, type Image } from './image/image.js';
 import type { Staged } from './output/atomic.js';
 import { hashFile } from './output/hashes.js';
 import type { ManifestInput } from './output/manifest.js';
-import type { LoadedProfiles } from './profile.js';
+import type { BoundStep, LoadedProfiles } from './profile.js';
 import type { Progress } from './report.js';
 import { openNode } from './verify/node.js';
 import { judge, type RuleResult } from './verify/readiness.js';
@@ -19,15 +19,18 @@ import { verifyResult, type Check } from './verify/result.js';
 
 export interface WrittenImage {
   readonly base: Base;
+  /** The base's own image or a fork of it, with the steps applied. */
+  readonly image: Image;
   readonly staged: Staged;
-  readonly profiles: LoadedProfiles;
+  readonly profiles: Pick<LoadedProfiles, 'readiness'>;
+  readonly steps: readonly BoundStep[];
   /** The name that it will have. */
   readonly output: string;
   readonly changed: readonly Range[];
   /** What of a spliced image was encoded anew. */
   readonly encoded: readonly EncodedPiece[];
-  /** Whether the manifest's lines about files are wanted. */
-  readonly withFiles: boolean;
+  /** The manifest's lines about files are not wanted. */
+  readonly imageOnly: boolean;
   readonly progress: Progress;
 }
 
@@ -39,17 +42,16 @@ export interface ReadBack {
 
 /** Throws `io` where the disk did not keep what was written. */
 export async function readBack(written: WrittenImage): Promise<ReadBack> {
-  const { base, staged, profiles, output, progress } = written;
-  const { image } = base;
+  const { base, image, staged, profiles, output, progress } = written;
   const reread = base.splice ? undefined : hashFile(staged.path);
   reread?.catch(() => undefined); // reported where it is awaited
   const proofs: Promise<void>[] = [];
   const reopened = await openImageFile(staged.path, { progress, ...(base.splice && { through: (decoded) => provenPart(decoded, written, proofs) }) });
-  const original = await openUnchanged(image);
+  const original = await openUnchanged(base.image);
   try {
     if (!base.splice) compareChanged(image, reopened, written);
-    const checks = await verifyResult(reopened, original.decoded.device, profiles.steps);
-    const files = written.withFiles ? changedFiles(original, reopened, image.tree().actions()) : [];
+    const checks = await verifyResult(reopened, original.decoded.device, written.steps);
+    const files = written.imageOnly ? [] : changedFiles(original, reopened, image.tree().actions());
     const rules = readinessOf(reopened, image, profiles);
     await Promise.all(proofs);
     if (reread && await reread !== staged.sha256) throw differs(output, 'its sha256 is another than that of the bytes that were written');
@@ -70,7 +72,7 @@ async function provenPart(decoded: DecodedImage, { base, staged, encoded, change
   return { ...decoded, device: borrowing(decoded.device, original.device, new RangeSet(changed)), prefetch: original.prefetch };
 }
 
-function readinessOf(reopened: Image, image: Image, { readiness }: LoadedProfiles): RuleResult[] {
+function readinessOf(reopened: Image, image: Image, { readiness }: Pick<LoadedProfiles, 'readiness'>): RuleResult[] {
   const placed = image.tree().actions().map(({ path, action }) => ({ path, removed: action === 'removed' }));
   return judge(openNode(reopened, { target: readiness, placed }));
 }

@@ -20,6 +20,8 @@ export interface BlockDevice extends ReadableDevice {
 export interface Overlay extends BlockDevice {
   /** The bytes that differ from the base, compared and not remembered: writing what is already there changes nothing. */
   changes(): readonly Range[];
+  /** The same bytes, to be written to independently; it costs what was changed, not what there is. */
+  fork(): Overlay;
 }
 
 /** Throws unless [offset, offset + length) lies inside a device of `size` bytes. */

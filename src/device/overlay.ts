@@ -27,6 +27,8 @@ export interface OverlayOptions {
 class PageStore {
   readonly #memory = new Map<number, Uint8Array>();
   readonly #slots = new Map<number, number>();
+  /** Pages whose memory another store has too: they are copied before they are written to. */
+  readonly #shared = new Set<number>();
   #fd: number | undefined;
   constructor(private readonly memoryPages: number, private readonly directory: string) {}
 
@@ -50,6 +52,24 @@ class PageStore {
     throw new RockberryError('io', `expected ${PAGE} bytes at offset ${slot * PAGE} of a temporary file in ${this.directory}, found fewer`);
   }
 
+  /** As get(), to be written to and given to set(). */
+  own(page: number): Uint8Array | undefined {
+    const data = this.get(page);
+    if (data === undefined || !this.#shared.delete(page)) return data;
+    return new Uint8Array(data);
+  }
+
+  fork(): PageStore {
+    const forked = new PageStore(this.memoryPages, this.directory);
+    for (const page of this.numbers()) {
+      const inMemory = this.#memory.has(page);
+      forked.set(page, this.get(page)!); // what is in a slot was read into memory of its own
+      if (inMemory) this.#shared.add(page);
+      if (inMemory && forked.#memory.has(page)) forked.#shared.add(page);
+    }
+    return forked;
+  }
+
   /** Takes a full page of bytes over; the caller does not keep it. */
   set(page: number, data: Uint8Array): void {
     if (!this.#slots.has(page) && (this.#memory.has(page) || this.#memory.size < this.memoryPages)) {
@@ -71,6 +91,7 @@ class PageStore {
     this.#fd = undefined;
     this.#memory.clear();
     this.#slots.clear();
+    this.#shared.clear();
   }
 }
 
@@ -108,7 +129,10 @@ function eachPage(offset: number, length: number, visit: (page: number, from: nu
  */
 export function createOverlay(base: ReadableDevice, options: OverlayOptions = {}): Overlay {
   const memoryPages = Math.floor((options.memoryLimit ?? 64 * 2 ** 20) / PAGE);
-  const pages = new PageStore(memoryPages, options.temporaryDirectory ?? tmpdir());
+  return overlayOn(base, new PageStore(memoryPages, options.temporaryDirectory ?? tmpdir()));
+}
+
+function overlayOn(base: ReadableDevice, pages: PageStore): Overlay {
   const { size } = base;
   const pageLength = (page: number): number => Math.min(PAGE, size - page * PAGE);
   const fromBase = (page: number): Uint8Array => {
@@ -125,13 +149,14 @@ export function createOverlay(base: ReadableDevice, options: OverlayOptions = {}
     write(offset, data) {
       checkBounds(size, offset, data.length);
       eachPage(offset, data.length, (page, from, at, count) => {
-        const target = pages.get(page) ?? (count === pageLength(page) ? Buffer.alloc(PAGE) : fromBase(page));
+        const target = pages.own(page) ?? (count === pageLength(page) ? Buffer.alloc(PAGE) : fromBase(page));
         target.set(data.subarray(at, at + count), from);
         pages.set(page, target);
       });
     },
     flush: () => undefined,
     close: () => pages.close(),
+    fork: () => overlayOn(base, pages.fork()),
     changes() {
       const found: Range[] = [];
       for (const page of pages.numbers()) {

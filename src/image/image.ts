@@ -70,8 +70,19 @@ export function openUnchanged({ path, decoded }: Image): Promise<Image> {
   return openDecoded(path, decoded, {});
 }
 
-async function openDecoded(path: string, decoded: DecodedImage, options: OpenImageOptions): Promise<Image> {
-  const overlay = createOverlay(decoded.device, options.temporaryDirectory ? { temporaryDirectory: options.temporaryDirectory } : {});
+/**
+ * The image as it is now, with what was written to it (and flushed), to be written to independently. It lives as long as the first one; closing its overlay
+ * frees what it keeps.
+ */
+export function forkImage({ path, decoded, overlay }: Image): Promise<Image> {
+  return openOver(path, decoded, overlay.fork());
+}
+
+function openDecoded(path: string, decoded: DecodedImage, options: OpenImageOptions): Promise<Image> {
+  return openOver(path, decoded, createOverlay(decoded.device, options.temporaryDirectory ? { temporaryDirectory: options.temporaryDirectory } : {}));
+}
+
+async function openOver(path: string, decoded: DecodedImage, overlay: Overlay): Promise<Image> {
   const table = readPartitionTable(overlay);
   // Where partitions begin is looked at next, in several places of the image: decoded at once, on all cores.
   await Promise.all(table.partitions.map(({ start }) => (start < decoded.device.size ? decoded.prefetch({ offset: start, length: 1 }, false) : undefined)));

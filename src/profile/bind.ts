@@ -1,4 +1,6 @@
 /** Steps of a profile with their values put in: checked, named, and ready to be applied. */
+import { createHash } from 'node:crypto';
+import { resolve } from 'node:path';
 import { isMap, isSeq, type Node } from 'yaml';
 import { RockberryError } from '../errors.js';
 import type { Finding } from '../report.js';
@@ -23,6 +25,14 @@ export interface BoundStep {
   verify(tree: Tree): Promise<Finding[]>;
 }
 
+/** A step of a profile. */
+export interface ProfileStep extends BoundStep {
+  /** sha256 of everything that decides what the step does, but for the contents of `sources`: two steps with the same one do the same. Made of secrets, too. */
+  readonly fingerprint: string;
+  /** Files and folders of the host that it reads, absolute, sorted. */
+  readonly sources: readonly string[];
+}
+
 export interface BindOptions {
   readonly variables: Variables;
   /** Required variables without a value: what depends on them is not judged (lint). */
@@ -32,7 +42,7 @@ export interface BindOptions {
 }
 
 export interface Bound {
-  readonly steps: readonly BoundStep[];
+  readonly steps: readonly ProfileStep[];
   /** Titles of the steps that `when` skips. */
   readonly skipped: readonly string[];
   readonly problems: readonly Problem[];
@@ -40,7 +50,7 @@ export interface Bound {
 
 /** All steps of one file, in order, with every problem found in them. */
 export function bindSteps(profile: ProfileFile, options: BindOptions): Bound {
-  const steps: BoundStep[] = [];
+  const steps: ProfileStep[] = [];
   const skipped: string[] = [];
   const problems: Problem[] = [];
   stepNodes(profile.file).forEach((node) => {
@@ -69,7 +79,7 @@ function stepNodes(file: YamlFile): Node[] {
   return isSeq(steps) ? (steps.items as Node[]) : [];
 }
 
-function bindStep(file: YamlFile, node: Node, options: BindOptions): { bound?: BoundStep; skip: boolean; problems: Problem[] } {
+function bindStep(file: YamlFile, node: Node, options: BindOptions): { bound?: ProfileStep; skip: boolean; problems: Problem[] } {
   const raw = locate(file, node);
   const start = file.where(node.range?.[0] ?? 0);
   const found = Object.keys(raw.value as object).filter((key) => !(STEP_EXTRAS as readonly string[]).includes(key));
@@ -98,7 +108,7 @@ function neededPaths(file: YamlFile, values: Located): { paths: readonly string[
 
 interface Placing { readonly title: string; readonly where: string; readonly directory: string; readonly needed: readonly string[] }
 
-function makeBound(kind: Step<unknown>, value: unknown, { title, where, directory, needed }: Placing, { variables, mask }: BindOptions): BoundStep {
+function makeBound(kind: Step<unknown>, value: unknown, { title, where, directory, needed }: Placing, { variables, mask }: BindOptions): ProfileStep {
   const context: StepContext = { directory, render: (text) => renderText(text, variables) };
   const placed = async <T>(work: () => T | Promise<T>): Promise<T> => {
     try {
@@ -109,11 +119,32 @@ function makeBound(kind: Step<unknown>, value: unknown, { title, where, director
   };
   const isMeant = (tree: Tree): boolean => needed.every((path) => tree.stat(tree.resolve(path)));
   return {
-    step: kind.key, title, where,
+    step: kind.key, title, where, sources: [...sourcesIn(value)].map((source) => resolve(directory, source)).sort(),
+    fingerprint: fingerprintOf([kind.key, directory, needed, value, rendersFiles(value) ? [...variables] : []]),
     describe: () => mask(kind.describe(value)),
     apply: (tree) => placed(async () => { if (isMeant(tree)) await kind.apply(tree, value, context); }),
     verify: (tree) => placed(async () => (isMeant(tree) ? await kind.verify(tree, value, context) : []).map((finding) => maskedValue(finding, mask))),
   };
+}
+
+function fingerprintOf(parts: unknown): string {
+  return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
+}
+
+/** Keys under which steps name files of the host. */
+const SOURCE_KEYS = new Set(['source', 'template', 'archive']);
+
+function* sourcesIn(value: unknown): Iterable<string> {
+  if (typeof value !== 'object' || value === null) return;
+  for (const [key, inner] of Object.entries(value)) {
+    if (SOURCE_KEYS.has(key) && typeof inner === 'string') yield inner;
+    else yield* sourcesIn(inner);
+  }
+}
+
+/** Whether the step renders files of the host, with whatever variables they mention. */
+function rendersFiles(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Object.entries(value).some(([key, inner]) => key === 'template' || rendersFiles(inner));
 }
 
 /** A scalar that is one whole variable keeps the variable's type, and its entry is left out when the variable has no value. */
