@@ -3,7 +3,7 @@ import { RockberryError } from '../../errors.js';
 import type { GivenValues } from '../../profile/given.js';
 import { parseAddress } from '../../steps/addresses.js';
 import type { FleetNode, Inventory } from '../model.js';
-import { networkOf, parseIp, type Ip, type Network } from './networks.js';
+import { formatNetwork, networkOf, parseIp, parseNetwork, type Ip, type Network } from './networks.js';
 import { nodeValues, profileReader, type ProfileSet, type ReadProfiles, type VariableProblem } from './profiles.js';
 import { membershipOf, type Membership } from './roles.js';
 import { byText, labelOf, naturalKey, own, textOf } from './words.js';
@@ -77,6 +77,13 @@ export function fleetOf(inventory: Inventory, context: LintContext): Fleet {
   return { inventory, context, members, byAddress: grouped(members, ({ addresses }) => addresses.map(({ ip }) => addressKey(ip))) };
 }
 
+/** The networks of the nodes: what the inventory says, else those of their fixed addresses. Each once. */
+export function nodeNetworks({ inventory, members }: Fleet): Network[] {
+  const said = inventory.networks.nodes.flatMap((text) => parseNetwork(text) ?? []);
+  const networks = said.length > 0 ? said : members.flatMap(({ fixed }) => (fixed ? [fixed.network] : []));
+  return [...new Map(networks.map((network) => [formatNetwork(network), network])).values()];
+}
+
 /** The members of each key, each once. */
 export function grouped(members: readonly Member[], keys: (member: Member) => Iterable<string>): Map<string, Member[]> {
   const groups = new Map<string, Member[]>();
@@ -99,7 +106,7 @@ function memberOf(node: FleetNode, inventory: Inventory, read: ReadProfiles): Me
     node, subject: `node ${node.name}`, label: labelOf(node), profiles, profileError: found instanceof RockberryError ? found : undefined,
     values, variableProblems: problems, hostname: textOf(values.get('hostname')) ?? node.name,
     ...membershipOf(node, profiles, values), fixed: address === undefined ? undefined : fixedAddress(address),
-    addresses: addressesOf(node, address), noAddresses: noAddressesOf(node, values),
+    addresses: addressesOf(node, address, plainOf(inventory)), noAddresses: noAddressesOf(node, values, plainOf(inventory)),
   };
 }
 
@@ -114,8 +121,15 @@ const SOURCES: readonly (readonly [variable: string, use: AddressUse])[] = [
   ['ip', 'own'], ['ip6', 'own'], ['access_ip', 'access'], ['access_ip6', 'access'], ['ansible_host', 'way'], ['ansible_ssh_host', 'way'],
 ];
 
-function addressesOf(node: FleetNode, fixed: string | undefined): KnownAddress[] {
-  const said = SOURCES.map(([variable, use]) => [variable, use, textOf(own(node.hostVars, variable))] as const);
+/** Ansible hands its variables on as they are; in our own inventories an address may come with its prefix. */
+type Plain = (text: string | undefined) => string | undefined;
+
+function plainOf({ kind }: Inventory): Plain {
+  return kind.startsWith('ansible') ? (text) => text : (text) => (text !== undefined && parseAddress(text) ? text.split('/')[0] : text);
+}
+
+function addressesOf(node: FleetNode, fixed: string | undefined, plain: Plain): KnownAddress[] {
+  const said = SOURCES.map(([variable, use]) => [variable, use, plain(textOf(own(node.hostVars, variable)))] as const);
   const known = [['address', 'own', fixed?.split('/')[0]] as const, ...said].flatMap(([source, use, text]): KnownAddress[] => {
     const ip = text === undefined ? undefined : parseIp(text);
     return ip ? [{ source, use, text: text!, ip }] : [];
@@ -125,10 +139,10 @@ function addressesOf(node: FleetNode, fixed: string | undefined): KnownAddress[]
 }
 
 /** ansible_host may be a name. */
-function noAddressesOf(node: FleetNode, values: ReadonlyMap<string, unknown>): NoAddress[] {
-  const plain = 'an IP address without a prefix';
-  const wanted = ['ip', 'ip6', 'access_ip', 'access_ip6'].map((variable) => ({ variable, text: textOf(own(node.hostVars, variable)), expected: plain }));
-  const listed = ['gateway', 'dns'].flatMap((variable) => [values.get(variable)].flat().map((item) => ({ variable, text: textOf(item), expected: plain })));
+function noAddressesOf(node: FleetNode, values: ReadonlyMap<string, unknown>, plain: Plain): NoAddress[] {
+  const expected = 'an IP address without a prefix';
+  const wanted = ['ip', 'ip6', 'access_ip', 'access_ip6'].map((variable) => ({ variable, text: plain(textOf(own(node.hostVars, variable))), expected }));
+  const listed = ['gateway', 'dns'].flatMap((variable) => [values.get(variable)].flat().map((item) => ({ variable, text: textOf(item), expected })));
   const fixed = { variable: 'address', text: textOf(values.get('address')), expected: 'an address with its prefix, as 192.0.2.11/24' };
   const isWrong = ({ variable, text }: { variable: string; text: string | undefined }): boolean => text !== undefined && (variable === 'address' ? parseAddress(text) : parseIp(text)) === undefined;
   return [...wanted, fixed, ...listed].filter(isWrong).map(({ variable, text, expected }) => ({ variable, text: text!, expected }));

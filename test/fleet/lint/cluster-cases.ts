@@ -1,5 +1,5 @@
 /** Networks, virtual addresses, the cluster, boards, logins and profiles. */
-import { fleet, k3s, kubespray, node, plain, type Changes } from './fleet.js';
+import { fleet, k3s, kubespray, node, plain, type Changes, type FleetParts } from './fleet.js';
 import type { Quiet, Trigger } from './cases.js';
 
 const w1 = (change: Changes): (() => ReturnType<typeof kubespray>) => () => kubespray({ w1: change });
@@ -10,6 +10,8 @@ const grouped = (count: number, parts: object = {}, groups: readonly string[] = 
   node('cp1', { groups: ['kube_control_plane', 'etcd'], address: '192.0.2.1' }), node('cp2', { groups: ['kube_control_plane', 'etcd'], address: '192.0.2.2' }), node('cp3', { groups: ['kube_control_plane', 'etcd'], address: '192.0.2.3' }),
   ...Array.from({ length: count - 3 }, (_, at) => node(`w${at}`, { groups })),
 ], parts);
+/** Nodes of which only the address is known. */
+const bare = (networks: FleetParts['networks'], vips: readonly string[] = []) => () => fleet([11, 12, 13, 14].map((number) => node(number === 14 ? 'w1' : `cp${number - 10}`, { address: `192.0.2.${number}` })), { networks: networks!, vips });
 const agent = (server: string): Readonly<Record<string, Changes>> => ({ a1: { variables: { server } } });
 const rke2 = (text: string, profile = 'rke2-server') => () => k3s({ a1: null, s2: null, s3: null, s1: { parts: { profiles: [profile], board: text }, variables: { k3s_version: undefined, rke2_version: 'v1.34.1+rke2r1', ...(profile === 'rke2-agent' && { server: 'https://192.0.2.11:9345' }) } } });
 const kubeadm = (roles: readonly string[], text = 'pi4-4gb') => () => {
@@ -26,19 +28,21 @@ export const clusterTriggers: readonly Trigger[] = [
   { id: 'fleet-network-overlap', name: 'the same', fleet: withNetworks({ pods: ['10.233.0.0/18'] }), severity: 'error', subject: 'fleet', message: /in common/ },
   { id: 'fleet-network-overlap', name: 'pods inside of the nodes\'', fleet: () => kubespray({}, { networks: { nodes: ['192.0.0.0/8'], pods: ['192.168.0.0/16'] } }), severity: 'error', subject: 'fleet', message: /of the nodes, 192\.0\.0\.0\/8, and that of the pods, 192\.168\.0\.0\/16/ },
   { id: 'fleet-network-overlap', name: 'IPv6', fleet: withNetworks({ pods: ['10.233.64.0/18', 'fd85:ee78:d8a6:8607::1:0/112'], services: ['fd85:ee78:d8a6:8607::/64'] }), severity: 'error', subject: 'fleet', message: /fd85:ee78:d8a6:8607::\/64.*fd85:ee78:d8a6:8607::1:0\/112/ },
+  { id: 'fleet-network-overlap', name: 'the nodes\' network is that of their addresses', fleet: () => kubespray({}, { networks: { pods: ['192.0.2.128/25'] } }), severity: 'error', subject: 'fleet', message: /of the nodes, 192\.0\.2\.0\/24, and that of the pods, 192\.0\.2\.128\/25/, also: ['fleet-network-small'] },
   { id: 'fleet-network-small', name: '5 nodes, 4 networks of /24', fleet: grouped(5, { networks: { pods: ['10.0.0.0/22'] } }), severity: 'warning', subject: 'fleet', message: /room for 5 nodes in the network of the pods, 10\.0\.0\.0\/22, with a \/24 for each, found room for 4/ },
   { id: 'fleet-network-small', name: 'not with Calico', fleet: () => k3s({}, { networks: { pods: ['10.42.0.0/23'] } }), severity: 'error', subject: 'fleet', message: /room for 4 nodes .* found room for 2/ },
   { id: 'fleet-network-small', name: 'a larger network for each node', fleet: () => { const some = grouped(5, { networks: { pods: ['10.0.0.0/20'] } })(); return { ...some, nodes: some.nodes.map((one) => ({ ...one, hostVars: { kube_network_node_prefix: 22, kube_network_plugin: 'flannel' } })) }; }, severity: 'error', subject: 'fleet', message: /with a \/22 for each, found room for 4/ },
   { id: 'fleet-network-small', name: 'less than one', fleet: () => k3s({}, { networks: { pods: ['10.42.0.0/25'] } }), severity: 'error', subject: 'fleet', message: /found room for 0/ },
   { id: 'fleet-network-small', name: 'IPv6 by kube-controller-manager', fleet: () => k3s({}, { networks: { pods: ['fd00::/63'] } }), severity: 'error', subject: 'fleet', message: /with a \/64 for each, found room for 2/ },
-  { id: 'fleet-network-holds-node', name: 'services hold a node', fleet: () => kubespray({}, { vips: [], networks: { services: ['192.0.2.12/30'] } }), severity: 'error', subject: 'node w1', message: /the address 192\.0\.2\.14 outside of the network of the services, found it in 192\.0\.2\.12\/30/, count: 3 },
-  { id: 'fleet-network-holds-node', name: 'pods hold a virtual address', fleet: () => kubespray({}, { vips: ['10.233.64.1'], networks: { pods: ['10.233.64.0/18'] } }), severity: 'error', subject: 'fleet', message: /the virtual address 10\.233\.64\.1 outside/ },
+  { id: 'fleet-network-holds-node', name: 'services hold a node', fleet: bare({ services: ['192.0.2.12/30'] }), severity: 'error', subject: 'node w1', message: /the address 192\.0\.2\.14 outside of the network of the services, found it in 192\.0\.2\.12\/30/, count: 3 },
+  { id: 'fleet-network-holds-node', name: 'pods hold a virtual address', fleet: bare({ pods: ['10.233.64.0/18'] }, ['10.233.64.1']), severity: 'error', subject: 'fleet', message: /the virtual address 10\.233\.64\.1 outside/ },
   { id: 'fleet-range-taken', name: 'MetalLB gives out a node\'s address', fleet: w1({ hostVars: { metallb_config: { address_pools: { primary: { ip_range: ['192.0.2.14-192.0.2.20'] } } } } }), severity: 'error', subject: 'node w1', message: /outside of the range of metallb_config, found it in 192\.0\.2\.14-192\.0\.2\.20/ },
   { id: 'fleet-range-taken', name: 'kube-vip gives out the virtual address', fleet: w1({ hostVars: { kube_vip_lb_ip_range: '192.0.2.9-192.0.2.10,192.0.2.200' } }), severity: 'error', subject: 'fleet', message: /the virtual address 192\.0\.2\.10 outside of the range of kube_vip_lb_ip_range/ },
   { id: 'fleet-range-taken', name: 'inside of the services', fleet: w1({ hostVars: { metal_lb_ip_range: '10.233.1.0/24' } }), severity: 'error', subject: 'fleet', message: /found "10\.233\.1\.0\/24" and 10\.233\.0\.0\/18/ },
 
   { id: 'fleet-vip-node', name: 'a control plane has it', fleet: () => kubespray({}, { vips: ['192.0.2.11'] }), severity: 'error', subject: 'node cp1', message: /found 192\.0\.2\.11, which is to move/ },
   { id: 'fleet-vip-outside', name: 'another network', fleet: () => kubespray({}, { vips: ['198.51.100.10'] }), severity: 'warning', subject: 'fleet', message: /\(192\.0\.2\.0\/24\), found 198\.51\.100\.10/ },
+  { id: 'fleet-vip-outside', name: 'the network of the nodes\' addresses', fleet: () => kubespray({}, { vips: ['198.51.100.10'], networks: {} }), severity: 'warning', subject: 'fleet', message: /\(192\.0\.2\.0\/24\), found 198\.51\.100\.10/ },
   { id: 'fleet-server-missing', name: 'only agents', fleet: () => k3s({ s1: null, s2: null, s3: null, a1: { variables: { server: undefined } } }), severity: 'error', subject: 'fleet', message: /a server of k3s for its agents, found none in the inventory, and no URL of one at a1 \(inventory\.ini:14\)/, also: ['fleet-variable'] },
   { id: 'fleet-server-missing', name: 'groups of k3s-ansible', fleet: () => plain(['a1', { groups: ['k3s_cluster', 'agent'] }]), severity: 'error', subject: 'fleet', message: /found none/ },
   { id: 'fleet-server-unknown', name: 'an address that no node has', fleet: () => k3s(agent('https://192.0.2.99:6443')), severity: 'warning', subject: 'node a1', message: /found "192\.0\.2\.99", which is neither/ },
@@ -78,6 +82,7 @@ export const clusterTriggers: readonly Trigger[] = [
   { id: 'fleet-variable', name: 'of a wrong type', fleet: () => k3s({ s2: { variables: { selinux: 'perhaps' } } }), severity: 'error', subject: 'node s2', message: /expected a boolean for the variable "selinux", found the string "perhaps"/ },
   { id: 'fleet-variable', name: 'a secret of a wrong type is not shown', fleet: () => k3s({ s2: { variables: { token: ['kept-secret', 'one-more'] } } }), severity: 'error', subject: 'node s2', message: /"token", found something else \(not shown: it is secret\)$/ },
   { id: 'fleet-variable', name: 'not of its profiles', fleet: w1({ variables: { k3s_version: 'v1.34.1+k3s1' } }), severity: 'error', subject: 'node w1', message: /^inventory\.ini:14: expected a variable of the node's profiles, found "k3s_version"/ },
+  { id: 'fleet-variable', name: 'a host name that is none, beside a good name', fleet: w1({ variables: { hostname: 'w1_' } }), severity: 'error', subject: 'node w1', message: /for the variable "hostname" \(.*\), found "w1_"/ },
   { id: 'fleet-step', name: 'a key that is none', fleet: w1({ variables: { ssh_keys: ['ssh-ed25519 AAAA'] } }), severity: 'error', subject: 'node w1', message: /^node\.yaml:\d+:\d+: expected .*authorized_keys/ },
   { id: 'fleet-step', name: 'a private key is not shown', fleet: w1({ variables: { ssh_keys: ['-----BEGIN PRIVATE KEY-----'] } }), severity: 'error', subject: 'node w1', message: /found a PRIVATE key/ },
   { id: 'fleet-step', name: 'an interface that is none', fleet: w1({ variables: { interface: 'a b' } }), severity: 'error', subject: 'node w1', message: /name of an interface/ },
@@ -88,7 +93,7 @@ export const clusterQuiet: readonly Quiet[] = [
   { id: 'fleet-network-overlap', name: 'side by side, and one of a kind in the other', fleet: withNetworks({ nodes: ['192.0.2.0/24', '192.0.2.0/25'], services: ['10.233.0.0/18', '10.233.128.0/18'] }) },
   { id: 'fleet-network-small', name: 'as many as fit', fleet: grouped(4, { networks: { pods: ['10.0.0.0/22', 'fd00::/118'] } }) },
   { id: 'fleet-network-small', name: 'members of etcd alone have no pods', fleet: grouped(5, { networks: { pods: ['10.0.0.0/22'] } }, ['etcd']) },
-  { id: 'fleet-network-holds-node', name: 'the first address behind', fleet: () => kubespray({}, { networks: { services: ['192.0.2.16/28'], pods: ['192.0.2.0/29'] }, vips: ['192.0.2.15'] }), also: ['fleet-network-small'] },
+  { id: 'fleet-network-holds-node', name: 'the first address behind', fleet: bare({ services: ['192.0.2.16/28'], pods: ['192.0.2.0/29'] }, ['192.0.2.15']) },
   { id: 'fleet-range-taken', name: 'beside the nodes', fleet: w1({ hostVars: { metallb_ip_range: ['192.0.2.240/28', '192.0.2.15-192.0.2.20'], metallb_config: { address_pools: [] } } }) },
   { id: 'fleet-vip-node', name: 'a load balancer that is no node of the cluster', fleet: () => { const base = kubespray(); return { ...base, vips: ['192.0.2.5'], nodes: [...base.nodes, node('lb', { address: '192.0.2.5' })] }; } },
   { id: 'fleet-vip-outside', name: 'a name, and one inside', fleet: () => kubespray({}, { vips: ['lb.example.org', '192.0.2.10'] }) },

@@ -66,11 +66,8 @@ oracle('addresses: the same are taken, with the same numbers, and written so tha
   const answers = askPython([...texts, ...written].map((text): Case => ['address', [text]]));
   expect(ours.filter((ip) => ip).length, `seed ${SEED}`).toBeGreaterThan(3000);
   expect(ours.filter((ip) => !ip).length).toBeGreaterThan(1000);
-  texts.forEach((text, at) => {
-    const ip = ours[at];
-    expect([text, ip ? [version(ip), String(ip.value)] : null]).toEqual([text, (answers[at] as unknown[] | null)?.slice(0, 2) ?? null]);
-    expect([text, answers[texts.length + at]]).toEqual([text, answers[at]]);
-  });
+  expect(texts.map((text, at) => [text, ours[at] ? [version(ours[at]), String(ours[at].value)] : null])).toEqual(texts.map((text, at) => [text, (answers[at] as unknown[] | null)?.slice(0, 2) ?? null]));
+  expect(answers.slice(texts.length)).toEqual(answers.slice(0, texts.length));
 });
 
 oracle('addresses are written as Python compresses them', () => {
@@ -85,11 +82,8 @@ oracle('networks: first and last address and prefix', () => {
   const answers = askPython(texts.map((text): Case => ['network', [text]]));
   const ours = texts.map((text) => parseNetwork(text));
   expect(ours.filter((one) => one).length, `seed ${SEED}`).toBeGreaterThan(2000);
-  texts.forEach((text, at) => {
-    const one = ours[at];
-    expect([text, one ? [version(one), String(one.first), String(one.last), one.prefix] : null]).toEqual([text, answers[at] ?? null]);
-    if (one) expect([text, parseNetwork(formatNetwork(one))]).toEqual([text, one]);
-  });
+  expect(texts.map((text, at) => [text, ours[at] ? [version(ours[at]), String(ours[at].first), String(ours[at].last), ours[at].prefix] : null])).toEqual(texts.map((text, at) => [text, answers[at] ?? null]));
+  expect(ours.map((one) => one && parseNetwork(formatNetwork(one)))).toEqual(ours);
 });
 
 oracle('what overlaps, what is inside, how many fit', () => {
@@ -105,7 +99,7 @@ oracle('what overlaps, what is inside, how many fit', () => {
     ...sizes.map(([a, prefix]) => String(capacity(parseNetwork(a)!, prefix))), Number(capacity(parseNetwork('10.0.0.0/18')!, 24)),
   ];
   expect(answers.slice(0, pairs.length).filter(Boolean).length, `seed ${SEED}`).toBeGreaterThan(300);
-  cases.forEach((one, at) => { expect([one, ours[at]]).toEqual([one, answers[at]]); });
+  expect(cases.map((one, at) => [one, ours[at]])).toEqual(cases.map((one, at) => [one, answers[at]]));
 });
 
 test('a finder of many ranges finds one exactly when a plain search does', () => {

@@ -87,6 +87,7 @@ export const nodeQuiet: readonly Quiet[] = [
   { id: 'fleet-duplicate-host-key', name: 'fingerprints of their own', fleet: kubespray, context: { identities: [{ name: 'cp3', fingerprints: ['SHA256:a', 'SHA256:a'] }, { name: 'cp3', fingerprints: ['SHA256:a'] }, { name: 'w1', fingerprints: ['SHA256:b'] }, { name: 'old', fingerprints: ['SHA256:c'] }] } },
   { id: 'fleet-duplicate-machine-id', name: 'not made yet', fleet: both({ hostVars: { machine_id: 'uninitialized' } }) },
   { id: 'fleet-address-invalid', name: 'a template, and a name to connect to', fleet: w1({ parts: { address: undefined }, hostVars: { ip: '{{ ansible_host }}', ansible_host: 'w1.example.org' } }) },
+  { id: 'fleet-address-invalid', name: 'our own inventories take a prefix', fleet: () => plain(['node1', { address: '192.0.2.11', hostVars: { ip: '192.0.2.11/24' } }]) },
   { id: 'fleet-address-special', name: 'the ends of what hosts have', fleet: () => plain(['a', { address: '1.0.0.0' }], ['b', { address: '126.255.255.255' }], ['c', { address: '128.0.0.0' }], ['d', { address: '169.253.255.255' }], ['e', { address: '223.255.255.255' }], ['f', { hostVars: { ip6: 'fec0::1' } }]) },
   { id: 'fleet-address-special', name: 'a tunnel to connect through', fleet: () => plain(['node1', { hostVars: { ansible_host: '127.0.0.1', ansible_port: 2222, ip: '192.0.2.11' } }]) },
   { id: 'fleet-address-reserved', name: 'a /31 has no such addresses', fleet: () => plain(['node1', { variables: { address: '192.0.2.0/31', gateway: '192.0.2.1', dns: ['192.0.2.1'] } }]) },

@@ -94,7 +94,7 @@ function checkUnset({ members }: Fleet): FleetProblem[] {
     node.address !== undefined && node.mac === undefined && profiles?.declarations.has('address') && textOf(values.get('address')) === undefined
   )).map(({ subject, node }) => ({
     subject, message: `expected the address ${quoted(node.address!)} in the image, found that the image asks DHCP: the node is there only when the DHCP server gives it just that`,
-    hint: 'name the network of the nodes, so that the prefix is known, or set address with its prefix; or reserve it at the DHCP server and note the MAC',
+    hint: 'say its prefix: networks.nodes of our own inventories, prefix or netmask in Ansible\'s; or reserve the address at the DHCP server and note the MAC',
   }));
 }
 

@@ -1,6 +1,6 @@
 /** The networks of the cluster: of nodes, pods and services, and the ranges that load balancers give out. None may hold what belongs to another. */
 import type { Value } from '../../model.js';
-import type { Fleet, Member } from '../fleet.js';
+import { nodeNetworks, type Fleet, type Member } from '../fleet.js';
 import { byPlace, capacity, formatNetwork, parseIp, parseNetwork, parseRange, rangeFinder, type Family, type Ip, type IpRange, type Network } from '../networks.js';
 import type { FleetProblem, FleetRule } from '../rule.js';
 import { own, quoted, textOf } from '../words.js';
@@ -23,11 +23,11 @@ type Kind = (typeof KINDS)[number];
 interface Named extends Network { readonly kind: Kind; readonly text: string }
 
 /** Each once. */
-function networksOf({ inventory: { networks } }: Fleet): Named[] {
-  return KINDS.flatMap((kind) => [...new Set(networks[kind])].flatMap((given): Named[] => {
-    const network = parseNetwork(given);
-    return network ? [{ ...network, kind, text: formatNetwork(network) }] : [];
-  }));
+function networksOf(fleet: Fleet): Named[] {
+  const { pods, services } = fleet.inventory.networks;
+  const clusters = ([['pods', pods], ['services', services]] as const).flatMap(([kind, texts]) => texts.flatMap((text) => parseNetwork(text) ?? []).map((network) => [kind, network] as const));
+  const all = [...nodeNetworks(fleet).map((network) => ['nodes', network] as const), ...clusters].map(([kind, network]): Named => ({ ...network, kind, text: formatNetwork(network) }));
+  return [...new Map(all.map((one) => [`${one.kind} ${one.text}`, one])).values()];
 }
 
 function checkForm(fleet: Fleet): FleetProblem[] {
@@ -39,11 +39,11 @@ function checkForm(fleet: Fleet): FleetProblem[] {
 
 /** Two networks are nested or apart. Sorted, those around one are on a stack, which is no deeper than an address has bits, for each kind. */
 function checkOverlap(fleet: Fleet): FleetProblem[] {
-  const distinct = [...new Map(networksOf(fleet).map((one) => [`${one.kind} ${one.text}`, one])).values()];
+  const networks = networksOf(fleet);
   const problems: FleetProblem[] = [];
   for (const family of ['ipv4', 'ipv6']) {
     const around: Named[] = [];
-    for (const one of distinct.filter((network) => network.family === family).sort((a, b) => byPlace(a, b) || KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind))) {
+    for (const one of networks.filter((network) => network.family === family).sort((a, b) => byPlace(a, b) || KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind))) {
       while (around.length > 0 && around.at(-1)!.last < one.first) around.pop();
       const other = around.findLast(({ kind }) => kind !== one.kind);
       if (other) problems.push(overlap(other, one));
@@ -85,8 +85,11 @@ function nodePrefix(nodes: readonly Member[], family: Family): number {
   return nodes.some(({ installer }) => installer === 'kubespray') ? kubespray : others;
 }
 
+/** Where a whole network of nodes is inside, fleet-network-overlap says it once. */
 function checkHeld(fleet: Fleet): FleetProblem[] {
-  const find = rangeFinder(networksOf(fleet).filter(({ kind }) => kind !== 'nodes'));
+  const networks = networksOf(fleet);
+  const meetsNodes = rangeFinder(networks.filter(({ kind }) => kind === 'nodes'));
+  const find = rangeFinder(networks.filter((network) => network.kind !== 'nodes' && !meetsNodes(network)));
   const hint = 'move the network: the cluster would send what is meant for the address to a pod or a service';
   return takenAddresses(fleet).flatMap(({ subject, what, ip }) => {
     const network = find({ family: ip.family, first: ip.value, last: ip.value });

@@ -3,6 +3,7 @@ import type { Fleet, Member } from '../fleet.js';
 import { stepChecks } from '../profile-steps.js';
 import type { ProfileSet } from '../profiles.js';
 import type { FleetProblem, FleetRule } from '../rule.js';
+import { own } from '../words.js';
 import { nameProblem } from './names.js';
 
 const PROFILES = 'README.md#profiles';
@@ -19,8 +20,12 @@ function checkProfiles({ members }: Fleet): FleetProblem[] {
   }] : []));
 }
 
+/** A host name that is the node's own name is fleet-name-invalid's. */
 function checkVariables({ members }: Fleet): FleetProblem[] {
-  return members.flatMap(({ subject, variableProblems }) => variableProblems.map(({ message, hint }) => ({ subject, message, hint })));
+  return members.flatMap(({ subject, node, variableProblems }) => {
+    const isTold = own(node.variables, 'hostname') === node.name && nameProblem(node.name) !== undefined;
+    return variableProblems.filter(({ variable }) => !(isTold && variable === 'hostname')).map(({ message, hint }) => ({ subject, message, hint }));
+  });
 }
 
 /** What hangs on a value that was already complained of is not judged again. */

@@ -1,6 +1,6 @@
 /** Virtual addresses of the control plane (kube-vip, a load balancer), and the URL by which nodes join. */
-import { addressKey, grouped, type Fleet, type Member } from '../fleet.js';
-import { formatNetwork, parseIp, parseNetwork, rangeFinder, type Ip } from '../networks.js';
+import { addressKey, grouped, nodeNetworks, type Fleet, type Member } from '../fleet.js';
+import { formatNetwork, parseIp, rangeFinder, type Ip } from '../networks.js';
 import type { Installer } from '../roles.js';
 import type { FleetProblem, FleetRule } from '../rule.js';
 import { nameText, quoted, some, textOf } from '../words.js';
@@ -33,7 +33,7 @@ function checkNodes(fleet: Fleet): FleetProblem[] {
 
 /** Announced by ARP or NDP, it is seen in that network only. */
 function checkNetwork(fleet: Fleet): FleetProblem[] {
-  const networks = fleet.inventory.networks.nodes.flatMap((text) => parseNetwork(text) ?? []);
+  const networks = nodeNetworks(fleet);
   const find = rangeFinder(networks);
   return vipsOf(fleet).filter(({ ip }) => networks.some(({ family }) => family === ip.family) && !find({ family: ip.family, first: ip.value, last: ip.value })).map(({ text }) => ({
     subject: 'fleet', message: `expected the virtual address in the network of the nodes (${some(networks.slice(0, 4).map(formatNetwork))}), found ${text}`,
