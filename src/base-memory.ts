@@ -13,9 +13,9 @@ export interface Memory {
   keep(): void;
 }
 
-/** For a build without a cache, and for many at once: `keepChanged` as for createPieceStore. */
-export function forgetful(): Memory {
-  return { pages: new Pages(), pieces: createPieceStore(), keep: () => undefined };
+/** For a build without a cache. `keepChanged` as for createPieceStore: for many images made of one base. */
+export function forgetful({ keepChanged = false } = {}): Memory {
+  return { pages: new Pages(), pieces: createPieceStore({ keepChanged }), keep: () => undefined };
 }
 
 /** `base` is the sha256 of its file. */
@@ -24,12 +24,14 @@ export function recall(base: string, cache: Cache, { keepChanged = false } = {})
   const piecesNote = `pieces-${tool().version}` as const; // another version may encode in another way
   restore(cache, base, 'pages-1', pages);
   restore(cache, base, piecesNote, pieces);
+  let kept = [pages.count, pieces.count];
   return {
     pages, pieces,
     keep() {
       try {
-        if (pages.added) cache.keepNote(base, 'pages-1', pages.save());
-        if (pieces.added) cache.keepNote(base, piecesNote, pieces.save());
+        if (pages.count > kept[0]!) cache.keepNote(base, 'pages-1', pages.save());
+        if (pieces.count > kept[1]!) cache.keepNote(base, piecesNote, pieces.save());
+        kept = [pages.count, pieces.count];
       } catch {
         // the cache is full or read-only: the next build finds out again
       }

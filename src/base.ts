@@ -43,6 +43,8 @@ export interface BaseOptions {
   readonly cache: Cache | undefined;
   readonly encode: EncodeOptions;
   readonly progress: Progress;
+  /** More than one image is made of it. */
+  readonly many?: boolean;
 }
 
 /** Smaller images are one block whatever is done. */
@@ -56,7 +58,7 @@ export async function openBase(path: string, options: BaseOptions): Promise<Base
   const name = async (): Promise<string> => guess ?? await sha256();
   if (guess !== undefined) void sha256(); // meanwhile, on another thread
   const kept = mayBeKept ? cache.prepared(await name(), variant(format, options.encode)) : undefined;
-  const memory = mayBeKept ? recall(await name(), cache) : forgetful();
+  const memory = mayBeKept ? recall(await name(), cache, { keepChanged: options.many ?? false }) : forgetful({ keepChanged: options.many ?? false });
   const open = (from: string): Promise<Image> => openImageFile(from, { progress, through: (decoded) => remembering(decoded, memory.pages) });
   const image = await open(kept ?? path);
   const base = (opened: Image, from: string, remove: () => void): Base => ({

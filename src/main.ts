@@ -1,90 +1,15 @@
 #!/usr/bin/env node
 /** The program: each verb calls one function. Modules are loaded by the verb that needs them, so that `--version` is quick. */
 import { createRequire } from 'node:module';
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import type { BuildOptions } from './build.js';
-import { exitStatus, RockberryError } from './errors.js';
+import { action, amount, collect, encoding, FINDINGS, kubernetesVersion, size, USAGE, whole, type BuildFlags, type Common, type PrepareFlags, type ProfileFlags, type Work } from './command.js';
+import { RockberryError } from './errors.js';
+import { addFleetCommands } from './fleet-commands.js';
 import type { Terminal } from './terminal.js';
 import type { Target, Version } from './verify.js';
 
-const FINDINGS = 1;
-const USAGE = 2;
 const TARGETS: readonly Target[] = ['kubespray', 'kubeadm', 'k3s', 'rke2'];
-
-interface Common {
-  readonly json?: boolean;
-  readonly debug?: boolean;
-}
-
-interface ProfileFlags extends Common {
-  readonly profile: readonly string[];
-  readonly set: readonly string[];
-  readonly vars: readonly string[];
-  readonly secret: readonly string[];
-}
-
-interface BuildFlags extends ProfileFlags {
-  readonly output?: string;
-  readonly dryRun?: boolean;
-  readonly force?: boolean;
-  readonly imageOnly?: boolean;
-  readonly cache: boolean;
-  readonly blockSize?: number;
-  readonly preset?: number;
-}
-
-type PrepareFlags = Pick<BuildFlags, 'json' | 'debug' | 'output' | 'force' | 'blockSize' | 'preset'>;
-
-type Work<F> = (terminal: Terminal, flags: F, ...args: string[]) => Promise<number>;
-
-/** Runs a verb: makes the terminal, turns an error into its exit status. Commander hands over the arguments, then the options, then the command. */
-function action<F extends Common>(work: Work<F>): (...given: unknown[]) => Promise<void> {
-  return async (...given) => {
-    const command = given.at(-1) as Command;
-    const flags = command.optsWithGlobals<F>();
-    const { Terminal } = await import('./terminal.js');
-    const terminal = new Terminal({ json: flags.json ?? false, debug: flags.debug ?? false });
-    try {
-      process.exitCode = await work(terminal, flags, ...(given.slice(0, -2) as string[]));
-    } catch (error) {
-      terminal.error(error);
-      process.exitCode = exitStatus(error);
-    }
-  };
-}
-
-function collect(value: string, all: readonly string[]): readonly string[] {
-  return [...all, value];
-}
-
-/** "4MiB", "24M", "65536": bytes. Commander turns what is thrown into its usage error. */
-function size(text: string): number {
-  const [, digits, unit = ''] = /^(\d{1,9})(K|M|KiB|MiB)?$/.exec(text) ?? [];
-  if (digits === undefined) throw new InvalidArgumentError('expected a size such as 4MiB or 65536');
-  return Number(digits) * ({ K: 1024, M: 1024 ** 2 }[unit.charAt(0)] ?? 1);
-}
-
-function whole(text: string): number {
-  if (!/^\d{1,2}$/.test(text)) throw new InvalidArgumentError('expected a whole number');
-  return Number(text);
-}
-
-/** Megabytes, seconds. */
-function amount(text: string): number {
-  if (!/^[1-9]\d{0,5}$/.test(text)) throw new InvalidArgumentError('expected a whole number above 0');
-  return Number(text);
-}
-
-/** "1.36" or "v1.36.4". */
-function kubernetesVersion(text: string): Version {
-  const [, major, minor] = /^v?(\d{1,3})\.(\d{1,3})(?:\.\d{1,3})?$/.exec(text) ?? [];
-  if (major === undefined) throw new InvalidArgumentError('expected a version such as 1.36');
-  return { major: Number(major), minor: Number(minor) };
-}
-
-function encoding({ blockSize, preset }: PrepareFlags): { blockSize?: number; preset?: number } {
-  return { ...(blockSize !== undefined && { blockSize }), ...(preset !== undefined && { preset }) };
-}
 
 /** The profiles with what their variables get; secrets that nobody has given are asked for, where there is a terminal. */
 async function profilesOf(terminal: Terminal, { profile, set, vars, secret }: ProfileFlags): Promise<Pick<BuildOptions, 'profiles' | 'set' | 'varsFiles' | 'secrets' | 'answers'>> {
@@ -277,6 +202,7 @@ function program(): Command {
     .option('--prepend <words>', 'in front of the kernel command line, as the firmware does').option('--append <words>', 'at its end')
     .option('--memory <MiB>', 'of the machine', amount, 1024).option('--timeout <seconds>', 'end the machine then, with exit status 1', amount)
     .option('--print', 'print the command; start nothing').action(action(bootImage));
+  const fleet = addFleetCommands(root);
   const profile = root.command('profile').description('the profiles that ship, and checking your own');
   profile.command('list').description('the shipped profiles').action(action(profileList));
   profile.command('show').description('a profile\'s text, variables and steps').argument('<name>').action(action(profileShow));
@@ -286,7 +212,7 @@ function program(): Command {
   cache.command('list').description('the bases in the cache').action(action(cacheList));
   cache.command('clear').description('empty the cache').action(action(cacheClear));
   // Settings of the root reach subcommands only when they are copied.
-  const all = [...root.commands, ...profile.commands, ...cache.commands];
+  const all = [...root.commands, ...profile.commands, ...cache.commands, ...fleet];
   for (const command of all) command.copyInheritedSettings(root).option('--json', 'one JSON document on stdout').option('--debug', 'show stack traces');
   return root;
 }

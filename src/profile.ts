@@ -67,6 +67,11 @@ export function secretsOf(profiles: readonly string[], values: GivenValues): { m
   return { missing: secretsToAsk(declarations, values), warnings: exposedSecrets(declarations, values) };
 }
 
+/** Names of the secret variables that these profiles and their parents declare. */
+export function secretNames(profiles: readonly string[]): string[] {
+  return [...declarationsOf(readWithParents(profiles, process.cwd()))].filter(([, { secret }]) => secret).map(([name]) => name);
+}
+
 /** Steps with their values; what fails on the way shows no secret. */
 function boundSteps(file: ProfileFile, options: BindOptions): Bound {
   try {

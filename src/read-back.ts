@@ -72,7 +72,7 @@ async function provenPart(decoded: DecodedImage, { base, staged, encoded, change
   return { ...decoded, device: borrowing(decoded.device, original.device, new RangeSet(changed)), prefetch: original.prefetch };
 }
 
-function readinessOf(reopened: Image, image: Image, { readiness }: Pick<LoadedProfiles, 'readiness'>): RuleResult[] {
+export function readinessOf(reopened: Image, image: Image, { readiness }: Pick<LoadedProfiles, 'readiness'>): RuleResult[] {
   const placed = image.tree().actions().map(({ path, action }) => ({ path, removed: action === 'removed' }));
   return judge(openNode(reopened, { target: readiness, placed }));
 }

@@ -54,6 +54,12 @@ export class Terminal {
     if (findings.length > 0) process.stderr.write(terminalText(`rockberry:\n${findingLines(findings).join('\n')}\n`));
   }
 
+  /** Many things that are made at once: a live table on a terminal, a line for each as it is settled elsewhere. */
+  board(names: readonly string[]): Board {
+    const isWide = process.stderr.isTTY && process.stderr.columns > 0;
+    return isWide ? liveBoard(names) : lineBoard();
+  }
+
   get canAsk(): boolean {
     return process.stdin.isTTY && process.stderr.isTTY;
   }
@@ -85,6 +91,46 @@ export class Terminal {
     process.stderr.write(terminalText(`rockberry: ${message}\n${hint === undefined ? '' : `  hint: ${hint}\n`}`));
     if (this.options.debug && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n${causes(error.cause)}`);
   }
+}
+
+/** `progress` is of the whole; `settle` is called once for each, with what became of it. */
+export interface Board {
+  readonly progress: Progress;
+  settle(name: string, line: string): void;
+  finish(): void;
+}
+
+/** Rows of a live table; the last ones that were settled stay. */
+const BOARD_ROWS = 12;
+
+function liveBoard(names: readonly string[]): Board {
+  const spinner = ora({ stream: process.stderr, discardStdin: false });
+  const settled: string[] = [];
+  let phase = '';
+  const draw = (): void => {
+    const rows = Math.max(1, Math.min(BOARD_ROWS, (process.stderr.rows || 24) - 4));
+    const width = process.stderr.columns - 3;
+    spinner.text = [`${settled.length} of ${names.length} nodes; ${phase}`, ...settled.slice(-rows).map((line) => `  ${line}`)].map((line) => terminalText(line).slice(0, width)).join('\n');
+  };
+  return {
+    progress: {
+      phase(text) {
+        phase = text;
+        draw();
+        if (!spinner.isSpinning) spinner.start();
+      },
+      advance: () => undefined, finish: () => undefined,
+    },
+    settle(_name, line) {
+      settled.push(line);
+      draw();
+    },
+    finish: () => void spinner.stop(),
+  };
+}
+
+function lineBoard(): Board {
+  return { progress: lineProgress(), settle: (_name, line) => void process.stderr.write(`${terminalText(line)}\n`), finish: () => undefined };
 }
 
 /** Names and texts come from images: control characters but for tabs and line ends must not reach the terminal, nor what turns the direction of writing. */

@@ -5,8 +5,8 @@ import type { KnownPieces } from '../codec/splice.js';
 const LIMIT = 64 * 2 ** 20;
 
 export interface PieceStore extends KnownPieces {
-  /** Whether there are pieces that did not come from restore(). */
-  readonly added: boolean;
+  /** Of pieces that save() gives. */
+  readonly count: number;
   /** For each piece: length of key and piece (u32, little endian), key, piece. Sorted by key. */
   save(): Uint8Array[];
   /** What save() gave; throws RangeError where it is cut short. */
@@ -18,19 +18,16 @@ export function createPieceStore({ keepChanged = false, limit = LIMIT } = {}): P
   const kept = new Map<string, Uint8Array>();
   const ofBase = new Set<string>();
   let bytes = 0;
-  let added = false;
   return {
-    get added() {
-      return added;
+    get count() {
+      return ofBase.size;
     },
     get: (key) => kept.get(key),
     put(key, encoded, changed) {
       if (kept.has(key) || (changed && !keepChanged) || bytes + encoded.length > limit) return;
       kept.set(key, encoded);
       bytes += encoded.length;
-      if (changed) return;
-      ofBase.add(key);
-      added = true;
+      if (!changed) ofBase.add(key);
     },
     save() {
       return [...ofBase].sort().flatMap((key) => {

@@ -19,11 +19,10 @@ const ZEROS = Buffer.alloc(PAGE);
 export class Pages {
   readonly #kept = new Map<number, Uint8Array>();
   #bytes = 0;
-  #added = false;
 
-  /** Whether there are pages that did not come from restore(). */
-  get added(): boolean {
-    return this.#added;
+  /** Of pages that are kept. */
+  get count(): number {
+    return this.#kept.size;
   }
 
   has(page: number): boolean {
@@ -42,7 +41,6 @@ export class Pages {
     if (!zero && this.#bytes + PAGE > LIMIT) return;
     this.#kept.set(page, zero ? ZEROS : new Uint8Array(data));
     if (!zero) this.#bytes += PAGE;
-    this.#added = true;
   }
 
   /** Whether all of the range can be read from kept pages. */

@@ -1,6 +1,6 @@
 /**
  * Where the values of variables come from. Defaults are the weakest, then the environment (for secret ones and those that name a variable), then each --vars file
- * in order, then each --set in order, then files with one secret each, then what was answered on the terminal. A list is written
+ * in order, then what an inventory says of the node, then each --set in order, then files with one secret each, then what was answered on the terminal. A list is written
  * `--set dns=192.0.2.1,192.0.2.2` (a comma that belongs to a value is written "\,") or by repeating --set; in a file it is a YAML list.
  */
 import { dirname, resolve } from 'node:path';
@@ -15,6 +15,8 @@ export interface GivenValues {
   /** "name=value" */
   readonly set: readonly string[];
   readonly varsFiles: readonly string[];
+  /** One node's own values, as an inventory has them; `where` is for errors, `directory` is what paths are relative to. */
+  readonly values?: { readonly entries: Readonly<Record<string, unknown>>; readonly where: string; readonly directory: string };
   /** "name=FILE" for secret variables; a name alone asks for an answer. */
   readonly secrets?: readonly string[];
   /** Given on the terminal. */
@@ -49,9 +51,9 @@ export function exposedSecrets(declarations: Declarations, { set }: GivenValues)
   }));
 }
 
-function collect(declarations: Declarations, { set, varsFiles, secrets = [], answers = new Map(), environment = process.env }: GivenValues): Map<string, Given> {
+function collect(declarations: Declarations, { set, varsFiles, values, secrets = [], answers = new Map(), environment = process.env }: GivenValues): Map<string, Given> {
   return new Map([
-    ...fromEnvironment(declarations, environment), ...varsFiles.flatMap((path) => fromFile(path, declarations)), ...fromArguments(set, declarations),
+    ...fromEnvironment(declarations, environment), ...varsFiles.flatMap((path) => fromFile(path, declarations)), ...fromValues(values, declarations), ...fromArguments(set, declarations),
     ...fromSecretFiles(secrets, declarations), ...fromAnswers(answers, declarations),
   ]);
 }
@@ -78,6 +80,14 @@ function fromFile(path: string, declarations: Declarations): Sources {
     const where = file.where(placeOf(places, [name])?.key ?? 0);
     known(name, declarations, where);
     return [name, { value: one, where, directory: dirname(resolve(path)) }];
+  });
+}
+
+function fromValues(values: GivenValues['values'], declarations: Declarations): Sources {
+  if (!values) return [];
+  return Object.entries(values.entries).map(([name, value]) => {
+    known(name, declarations, values.where);
+    return [name, { value, where: values.where, directory: values.directory }];
   });
 }
 
