@@ -2,7 +2,7 @@
  * The inventory, back to Ansible as YAML: the same groups and variables, and how to know the nodes by their host keys from the first connection on. Variables
  * stand with their hosts as they came out of the merge, those that are the same for all of them once. Ansible reads YAML 1.1.
  */
-import { Document } from 'yaml';
+import { Document, visit, type Tags } from 'yaml';
 import { RockberryError } from '../../errors.js';
 import type { FleetNode, Inventory, Value } from '../model.js';
 import { reachedBy } from './hosts.js';
@@ -16,6 +16,10 @@ export interface InventoryOutOptions extends KnownSecrets {
 
 type Variables = ReadonlyMap<string, Value>;
 
+/** Text that needs no quotes in any YAML; "yes", "on" and the like the library knows. "=" it does not. */
+const PLAIN = /^[A-Za-z_][\w./-]*$/;
+/** Line ends of YAML 1.1 and not of 1.2; what has them stands in double quotes. */
+const LINE_ENDS: Readonly<Record<string, string>> = { '\u0085': '\\N', '\u2028': '\\L', '\u2029': '\\P' };
 const EXTRA = ['ansible_ssh_extra_args', 'ansible_sftp_extra_args', 'ansible_scp_extra_args'];
 
 /**
@@ -28,10 +32,18 @@ export function ansibleInventoryOut({ nodes, groups }: Pick<Inventory, 'nodes' |
   const common = commonVariables([...all.values()]);
   const hosts = new Map([...all].map(([name, variables]) => [name, without(variables, common)]));
   const children = new Map([...groups].filter(([group]) => group !== 'all' && group !== 'ungrouped').map(([group, names]) => [group, { hosts: new Map(names.map((name) => [name, new Map()])) }]));
-  const document = new Document({ all: { ...(common.size > 0 && { vars: common }), hosts, children } }, { version: '1.1', aliasDuplicateObjects: false });
+  const document = new Document({ all: { ...(common.size > 0 && { vars: common }), hosts, children } }, { version: '1.1', aliasDuplicateObjects: false, customTags: withoutUnwanted });
   document.commentBefore = comment(omitted);
-  return document.toString({ lineWidth: 0, directives: false });
+  visit(document, { Scalar: (_, scalar) => { if (typeof scalar.value === 'string' && !PLAIN.test(scalar.value)) scalar.type = 'QUOTE_DOUBLE'; } });
+  return document.toString({ lineWidth: 0, directives: false }).replace(/[\u0085\u2028\u2029]/g, (character) => LINE_ENDS[character]!);
 }
+
+/**
+ * What YAML 1.1 of the library does that is not wanted: a Map, which keeps the order even of hosts called "10" and "9", would be a list of pairs, and the text
+ * "<<" a merge.
+ */
+const UNWANTED = new Set(['omap', 'merge', 'tag:yaml.org,2002:omap', 'tag:yaml.org,2002:merge']);
+const withoutUnwanted = (tags: Tags): Tags => tags.filter((tag) => !UNWANTED.has(typeof tag === 'string' ? tag : tag.tag));
 
 function comment(omitted: ReadonlySet<string>): string {
   const left = omitted.size === 0 ? '' : `\n Left out, for they are secret: ${[...omitted].sort().map((name) => JSON.stringify(name)).join(', ')}. Give them with a vault file, as before.`;
@@ -71,8 +83,10 @@ function checkingArguments(path: string): string {
   if (path === '' || /["'\\$]|\{[{%#]|[\0-\x1f\x7f]/.test(path)) {
     throw new RockberryError('usage', `expected a path for known_hosts without quotes, backslashes, "$" and braces, found ${JSON.stringify(path)}`, { hint: 'use another folder for the fleet' });
   }
-  const file = path.startsWith('/') ? path.replaceAll('%', '%%') : `{{ inventory_dir | replace("%", "%%") }}/${path.replaceAll('%', '%%')}`;
-  return ['User', 'Global'].map((kind) => `-o '${kind}KnownHostsFile="${file}"'`).concat('-o StrictHostKeyChecking=yes').join(' ');
+  const isAbsolute = path.startsWith('/');
+  const user = isAbsolute ? path.replaceAll('%', '%%') : `{{ inventory_dir | replace("%", "%%") }}/${path.replaceAll('%', '%%')}`; // tokens are expanded in this one only
+  const global = isAbsolute ? path : `{{ inventory_dir }}/${path}`;
+  return `-o 'UserKnownHostsFile="${user}"' -o 'GlobalKnownHostsFile="${global}"' -o StrictHostKeyChecking=yes`;
 }
 
 /** Those that every host has with the same value. */

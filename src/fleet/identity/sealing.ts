@@ -34,10 +34,12 @@ const INSTALL = { age: 'install it: apt-get install age, dnf install age, brew i
 /** Every private key has it, and nothing sealed has. */
 const SECRET_MARK = 'PRIVATE KEY';
 
-/** By the file's name alone. */
+/** By the file's name alone. Errors: `usage` for a name that says encrypted and means neither: its keys would stand in clear. */
 export function sealingOf(path: string, options: SealingOptions = {}, environment: NodeJS.ProcessEnv = process.env): Sealing {
   if (path.endsWith('.age')) return ageSealing(path, options, environment);
-  if (/\.sops\.(json|yaml)$/.test(path)) return sopsSealing(path);
+  if (/\.sops\.(json|ya?ml)$/.test(path)) return sopsSealing(path);
+  const claims = /\.(gpg|asc|enc|vault|sops|sops\.[^./]+)$/.exec(path)?.[0];
+  if (claims !== undefined) throw new RockberryError('usage', `expected a name that ends in .age, .sops.json or .sops.yaml, or says nothing of encryption, found ${claims} at the end of ${path}`);
   return { kind: 'plain', open: (bytes) => Promise.resolve(bytes), seal: (bytes) => Promise.resolve(bytes) };
 }
 

@@ -1,4 +1,5 @@
 /** An identity in an image: host keys as the image's own sshd-keygen would leave them, and the machine-id. */
+import { createHash } from 'node:crypto';
 import type { Finding } from '../../report.js';
 import type { Tree } from '../../fs/filesystem.js';
 import type { BoundStep } from '../../profile.js';
@@ -35,11 +36,20 @@ export function identityFiles({ machineId, hostKeys }: Identity, tree: Tree): Id
   ];
 }
 
+/** With what a fleet asks of a profile's steps, too: another identity is another fingerprint. */
+export interface IdentityStep extends BoundStep {
+  /** sha256 of the whole identity. */
+  readonly fingerprint: string;
+  /** Nothing of the host is read. */
+  readonly sources: readonly string[];
+}
+
 /** Places the identity as the files step places files, and keeps the image from replacing it at its first boot. No secret is in what it says. */
-export function identityStep(identity: Identity): BoundStep {
+export function identityStep(identity: Identity): IdentityStep {
   const title = `identity of ${identity.name}: SSH host keys and machine-id`;
   return {
-    step: STEP, title, where: `identity of ${identity.name}`,
+    step: STEP, title, where: `identity of ${identity.name}`, sources: [],
+    fingerprint: createHash('sha256').update(JSON.stringify([STEP, identity])).digest('hex'),
     describe: () => title,
     async apply(tree) {
       disableRegeneration(tree);
