@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { RockberryError } from '../errors.js';
 import { stageOutput } from '../output/atomic.js';
 
@@ -104,16 +104,40 @@ export function openCache(directory = defaultDirectory(), limit = DEFAULT_LIMIT)
       put(base, SCAN, JSON.stringify(record));
       trim(base);
     },
+    ...notes({ place, put, trim }), ...identities(directory),
+    list: () => entries().map(({ base, bytes, prepared, scanned }) => ({ base, bytes, prepared, scanned })),
+    clear() {
+      const all = entries();
+      all.forEach(({ base }) => rmSync(join(directory, base), { recursive: true, force: true }));
+      rmSync(join(directory, IDENTITIES), { force: true });
+      return all.reduce((sum, { bytes }) => sum + bytes, 0);
+    },
+  };
+}
+
+interface Places {
+  place(base: string, file: string): string;
+  put(base: string, file: string, content: string | Uint8Array): void;
+  trim(keep: string): void;
+}
+
+function notes({ place, put, trim }: Places): Pick<Cache, 'note' | 'keepNote'> {
+  return {
     note(base, name) {
       const [digest, content] = split(readIfThere(place(base, name)));
       return digest !== undefined && sha256(content).equals(digest) ? content : undefined;
     },
     keepNote(base, name, parts) {
       const content = Buffer.concat(parts);
-      mkdirSync(join(directory, base), { recursive: true });
+      mkdirSync(dirname(place(base, name)), { recursive: true });
       put(base, name, Buffer.concat([sha256(content), content]));
       trim(base);
     },
+  };
+}
+
+function identities(directory: string): Pick<Cache, 'identify' | 'keepIdentity'> {
+  return {
     identify(path) {
       const known = readIfThere(join(directory, IDENTITIES))?.toString().split('\n').find((line) => line.slice(DIGEST * 2 + 1) === identityOf(path));
       return known && NAME.test(known.slice(0, DIGEST * 2)) ? known.slice(0, DIGEST * 2) : undefined;
@@ -125,13 +149,6 @@ export function openCache(directory = defaultDirectory(), limit = DEFAULT_LIMIT)
       mkdirSync(directory, { recursive: true });
       writeFileSync(temporary, [`${base} ${identity}`, ...others.slice(0, MAX_IDENTITIES - 1), ''].join('\n'));
       renameSync(temporary, join(directory, IDENTITIES));
-    },
-    list: () => entries().map(({ base, bytes, prepared, scanned }) => ({ base, bytes, prepared, scanned })),
-    clear() {
-      const all = entries();
-      all.forEach(({ base }) => rmSync(join(directory, base), { recursive: true, force: true }));
-      rmSync(join(directory, IDENTITIES), { force: true });
-      return all.reduce((sum, { bytes }) => sum + bytes, 0);
     },
   };
 }

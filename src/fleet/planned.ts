@@ -5,7 +5,7 @@ import type { EncodeOptions } from '../codec/encode.js';
 import { loadProfiles, type LoadedProfiles, type ProfileStep } from '../profile.js';
 import type { GivenValues } from '../profile/given.js';
 import { requireNodeName } from './identity/mint.js';
-import { identityStep } from './identity/step.js';
+import { identityStep, MINTED_PATHS } from './identity/step.js';
 import type { ByName } from './identity/published.js';
 import { inputsReader, type Inputs } from './inputs.js';
 import type { FleetNode, Inventory } from './model.js';
@@ -38,6 +38,12 @@ export interface PlanOptions {
   readonly identities: ByName;
 }
 
+/** `identity: reset` comes first, and finds the minted identity when it looks again. */
+function besideIdentity(step: ProfileStep): ProfileStep {
+  if (step.step !== 'identity') return step;
+  return { ...step, verify: async (tree) => (await step.verify(tree)).filter(({ subject }) => !MINTED_PATHS.includes(subject)) };
+}
+
 export function planNodes({ path }: Pick<Inventory, 'path'>, nodes: readonly FleetNode[], options: PlanOptions): (PlannedNode | Unplanned)[] {
   const { version } = tool();
   const read = inputsReader({ 'the version of rockberry': version, 'the base': options.base, 'the form of the output': JSON.stringify([options.ending, options.encode.blockSize, options.encode.preset]) });
@@ -47,7 +53,7 @@ export function planNodes({ path }: Pick<Inventory, 'path'>, nodes: readonly Fle
       const values = { entries: node.variables, where: `${node.where}: node ${node.name}`, directory: dirname(resolve(path)) };
       const profiles = loadProfiles(node.profiles, { ...options.given, values });
       const identity = options.identities.get(node.name);
-      const steps = [...profiles.steps, ...(identity ? [identityStep(identity)] : [])];
+      const steps = identity ? [...profiles.steps.map(besideIdentity), identityStep(identity)] : profiles.steps;
       return { node, profiles, steps, keys: steps.map(({ fingerprint }) => fingerprint), inputs: read(steps), output: `${node.name}${options.ending}` };
     } catch (error) {
       return { node, error };

@@ -6,18 +6,30 @@ import { secretsOf, type Secret, type SecretKind } from '../secrets.js';
 import { BAKED, CREDENTIALS, type Baked } from '../tables/baked.js';
 
 const BUILDING_IMAGES = 'https://systemd.io/BUILDING_IMAGES/';
+const OWNER = '/etc/rockberry/node';
 const MIB = 2 ** 20;
 
 /** A rule for each row of the table. */
-function bakedRule({ id, title, source, severity, paths, except, onlyFull, why, hint }: Baked): Rule {
+function bakedRule({ id, title, source, severity, paths, except, onlyFull, mayBeOwn, why, hint }: Baked): Rule {
   return {
     id, group: 'hygiene', title, source,
     check(node) {
+      if (mayBeOwn && isOneNodes(node)) return { ok: `of ${ownerOf(node)}, the node that this image is for` };
       const present = [...new Set(paths.flatMap((path) => matching(node, path)))];
       const found = present.filter((path) => !except?.test(path.slice(path.lastIndexOf('/') + 1)) && !isPlaced(node, path) && (!onlyFull || isFull(node, path)));
       return verdict(atMost(found.map((subject): Problem => ({ severity, subject, message: `expected nothing here, found ${kindOf(node, subject)}: ${why}`, hint }))), '');
     },
   };
+}
+
+/** The name that a fleet with minted identities writes into the image of one node; "" in all others. */
+function ownerOf(node: Node): string {
+  return (node.text(OWNER) ?? '').trim().slice(0, 253);
+}
+
+/** An image that says whose it is, and has that host name, may hold what is that node's alone. */
+function isOneNodes(node: Node): boolean {
+  return ownerOf(node) !== '' && ownerOf(node) === (node.text('/etc/hostname') ?? '').trim();
 }
 
 /** A file with content, or a directory with such a file in it; a link is none (to /etc/machine-id it is as it should be). */
@@ -53,6 +65,7 @@ const machineId: Rule = {
     }
     const id = text.trim();
     if (id === '') return { ok: 'empty' };
+    if (isPlaced(node, subject) || isOneNodes(node)) return { ok: 'of the node that this image is for' };
     if (id === 'uninitialized') return { ok: 'uninitialized: the first boot applies unit presets' };
     return { problems: [{ severity: 'error', subject, message: 'expected an empty file, found an id: every node would have it, and with it the same addresses and names', hint }] };
   },
