@@ -61,6 +61,7 @@ export const nodeTriggers: readonly Trigger[] = [
   { id: 'fleet-address-unset', name: 'the image asks DHCP', fleet: w1({ parts: { mac: undefined }, variables: { address: undefined, gateway: undefined, dns: undefined } }), severity: 'info', subject: 'node w1', message: /expected the address "192\.0\.2\.14" in the image/ },
   { id: 'fleet-address-dhcp', name: 'a control plane without an address', fleet: () => kubespray({ cp1: { parts: { address: undefined }, variables: { address: undefined, gateway: undefined, dns: undefined }, hostVars: { ip: undefined, ansible_host: 'cp1.local' } } }), severity: 'warning', subject: 'node cp1', message: /a fixed address for a control plane, found none/ },
   { id: 'fleet-prefix-mixed', name: '/24 and /25', fleet: w1(moved('192.0.2.14', 25)), severity: 'warning', subject: 'fleet', message: /found 192\.0\.2\.0\/24 at cp1 \(.*\), cp2 \(.*\) and cp3 \(.*\), and inside of it 192\.0\.2\.0\/25 at w1/ },
+  { id: 'fleet-prefix-mixed', name: 'the upper half', fleet: w1(moved('192.0.2.200', 25, { gateway: '192.0.2.129' })), severity: 'warning', subject: 'fleet', message: /inside of it 192\.0\.2\.128\/25 at w1/ },
 
   { id: 'fleet-gateway-outside', name: 'of another network', fleet: w1(fixed({ gateway: '198.51.100.1' })), severity: 'error', subject: 'node w1', message: /in the network of 192\.0\.2\.14\/24, found 198\.51\.100\.1/ },
   { id: 'fleet-gateway-outside', name: 'of another family', fleet: w1(fixed({ gateway: '2001:db8::1' })), severity: 'error', subject: 'node w1', message: /found 2001:db8::1/ },
