@@ -4,6 +4,7 @@ import type { Finding } from '../../report.js';
 import type { Tree } from '../../fs/filesystem.js';
 import type { BoundStep } from '../../profile.js';
 import { readGroups } from '../../steps/accounts.js';
+import { readText } from '../../steps/content.js';
 import { filesStep } from '../../steps/files.js';
 import { KEY_TYPES, type Identity } from './mint.js';
 import { checkRegeneration, disableRegeneration, keepingFiles } from './regeneration.js';
@@ -20,6 +21,8 @@ export interface IdentityFile {
 
 const STEP = 'minted';
 const MACHINE_ID = '/etc/machine-id';
+/** Says whose image it is, by the host name in it: what verify's rules of hygiene ask when they find one machine's keys. */
+const OWNER = '/etc/rockberry/node';
 const keyPath = (type: string): string => `/etc/ssh/ssh_host_${type}_key`;
 const CONTEXT = { directory: '/' };
 
@@ -64,5 +67,6 @@ export function identityStep(identity: Identity): IdentityStep {
 
 function entries(identity: Identity, tree: Tree): Parameters<typeof filesStep.apply>[1] {
   const files = identityFiles(identity, tree).map(({ path, content, mode, owner, group }) => ({ path, content: Buffer.from(content).toString('latin1'), mode: mode.toString(8).padStart(4, '0'), owner, group }));
-  return [...files, ...keepingFiles(tree)];
+  const owner = (readText(tree, '/etc/hostname') ?? '').trim() || identity.name;
+  return [...files, { path: OWNER, content: `${owner}\n`, mode: '0644', owner: 0, group: 0 }, ...keepingFiles(tree)];
 }

@@ -209,12 +209,12 @@ describe('killed', () => {
     await new Promise((resolve) => { child.on('close', resolve); });
   }
 
-  test(`kill -9 at 6 moments, in the middle of a change too: what was said to be kept is kept, and the next run goes on (seed ${seed})`, async () => {
+  test(`kill -9 at 4 moments, in the middle of a change too: what was said to be kept is kept, and the next run goes on (seed ${seed})`, async () => {
     const path = newState();
     const [lock, part] = [`${path}.lock`, join(folder, `.${path.slice(folder.length + 1)}.part`)];
-    const waits = fc.sample(fc.array(fc.nat(4), { minLength: 5, maxLength: 5 }), { seed, numRuns: 6 });
+    const waits = fc.sample(fc.array(fc.nat(4), { minLength: 5, maxLength: 5 }), { seed, numRuns: 4 });
     const said = new Map<string, string>();
-    for (const [round, wanted] of [lock, part, undefined, part, lock, undefined].entries()) {
+    for (const [round, wanted] of [lock, part, undefined, part].entries()) {
       const child = spawn(process.execPath, worker(path, `*r${round}-`), { stdio: ['ignore', 'pipe', 'inherit'] });
       let printed = '';
       child.stdout.on('data', (data: Buffer) => { printed += data.toString(); });

@@ -3,8 +3,10 @@ import { describe, expect, test } from 'vitest';
 import type { Tree } from '../../../src/fs/filesystem.js';
 import { identityFiles, identityStep, MINTED_PATHS } from '../../../src/fleet/identity/step.js';
 import { identityStep as resetStep } from '../../../src/steps/identity.js';
+import { hygieneRules } from '../../../src/verify/rules/hygiene.js';
 import { memoryTree, textOf, touched } from '../../support/memory-tree.js';
 import { needs, run } from '../../support/oracle.js';
+import { memoryNode } from '../../verify/node.js';
 import { quickIdentity } from './quick.js';
 
 const identity = quickIdentity('node1');
@@ -36,11 +38,29 @@ describe('placed', () => {
     }
     const labels = MINTED_PATHS.map((path) => Buffer.from(tree.xattrs(path).get('security.selinux')!).toString().split(':')[2]);
     expect(labels).toEqual(['machineid_t', ...Array.from({ length: 6 }, () => 'sshd_key_t')]);
-    expect(touched(tree)).toEqual(MINTED_PATHS.map((path) => `${path === '/etc/machine-id' ? 'changed' : 'created'} ${path}`));
+    expect(touched(tree)).toEqual(['changed /etc/machine-id', 'created /etc/rockberry', 'created /etc/rockberry/node', ...MINTED_PATHS.slice(1).map((path) => `created ${path}`)]);
   });
 
   test('where there is no ssh_keys: 0600 root:root', async () => {
     expect(Object.values(modes(await placed(DEBIAN))).sort()).toEqual(['file 0444 0:0', ...Array.from({ length: 3 }, () => 'file 0600 0:0'), ...Array.from({ length: 3 }, () => 'file 0644 0:0')]);
+  });
+
+  test('whose image it is: by the host name in it, else by the inventory\'s', async () => {
+    expect(textOf(await placed({ ...EL9, '/etc/hostname': 'node1.example.org\n' }), '/etc/rockberry/node')).toBe('node1.example.org\n');
+    expect([textOf(await placed(EL9), '/etc/rockberry/node'), textOf(await placed({ ...EL9, '/etc/hostname': '' }), '/etc/rockberry/node')]).toEqual(['node1\n', 'node1\n']);
+  });
+
+  test('verify\'s hygiene takes them for the node\'s own, and for nobody\'s without that word', async () => {
+    const seeds = { ...EL9, '/etc/hostname': 'node1\n' };
+    const ids = ['hygiene-host-keys', 'hygiene-machine-id', 'hygiene-private-keys'];
+    const problems = (files: Parameters<typeof memoryNode>[0]): string[] => hygieneRules.filter(({ id }) => ids.includes(id)).flatMap((rule) => {
+      const verdict = rule.check(memoryNode(files));
+      return verdict && 'problems' in verdict ? verdict.problems.map(({ subject }) => subject) : [];
+    });
+    const tree = await placed(seeds);
+    const read = (paths: readonly string[]): Record<string, string> => Object.fromEntries(paths.map((path) => [path, textOf(tree, path)!]));
+    expect(problems({ ...seeds, ...read([...MINTED_PATHS, '/etc/rockberry/node']) })).toEqual([]);
+    expect(problems({ ...seeds, ...read(MINTED_PATHS) }).sort()).toEqual(MINTED_PATHS);
   });
 
   test('twice is once', async () => {
@@ -96,7 +116,7 @@ describe('verify', () => {
     const tree = await placed(EL9);
     const step = identityStep(quickIdentity('node2'));
     const said = JSON.stringify([await step.verify(tree), step.title, step.describe(), step.where]);
-    expect(await step.verify(tree)).toHaveLength(7);
+    expect(await step.verify(tree)).toHaveLength(8); // with whose image it is
     const secrets = [identity.machineId, ...identity.hostKeys.flatMap(({ privateKey }) => privateKey.split('\n').slice(1, -2))];
     expect(secrets.filter((secret) => said.includes(secret.slice(0, 16)))).toEqual([]);
     expect(step.title).toBe('identity of node2: SSH host keys and machine-id');
