@@ -17,6 +17,7 @@ interface FleetFlags extends Omit<ProfileFlags, 'profile'> {
   readonly ageRecipient: readonly string[];
   readonly ageIdentity?: string;
   readonly vaultPasswordFile?: string;
+  readonly allowSecret: readonly string[];
   readonly url?: string;
   readonly cache: boolean;
   readonly blockSize?: number;
@@ -32,7 +33,7 @@ async function optionsOf(terminal: Terminal, flags: FleetFlags, inventory: strin
   const shard = shardOf(flags.shard, process.env);
   const mint = flags.mint === true ? `${directory}/${IDENTITIES}` : flags.mint || undefined;
   return {
-    inventory, directory, as: flags.as, jobs: flags.jobs, keepGoing: flags.keepGoing ?? false, progress: terminal.progress, encode: encoding(flags),
+    inventory, directory, as: flags.as, allowSecrets: flags.allowSecret, jobs: flags.jobs, keepGoing: flags.keepGoing ?? false, progress: terminal.progress, encode: encoding(flags),
     given: { set: flags.set, varsFiles: flags.vars, secrets: flags.secret },
     identities: { ...(flags.ageRecipient.length > 0 && { ageRecipients: flags.ageRecipient }), ...(flags.ageIdentity !== undefined && { ageIdentity: flags.ageIdentity }) },
     ...(flags.image !== undefined && { image: flags.image }), ...(flags.only !== undefined && { only: flags.only }), ...(shard && { shard }), ...(mint !== undefined && { mint }),
@@ -41,12 +42,11 @@ async function optionsOf(terminal: Terminal, flags: FleetFlags, inventory: strin
 }
 
 const lint: Work<FleetFlags> = async (terminal, flags, inventory) => {
-  const [{ readInventory }, { lintFleet }, { findingLines }] = await Promise.all([import('./fleet/inventory.js'), import('./fleet/lint.js'), import('./terminal.js')]);
+  const [{ readInventory }, { lintFleet }, { lintText }] = await Promise.all([import('./fleet/inventory.js'), import('./fleet/lint.js'), import('./fleet/lint/text.js')]);
   const read = await readInventory(inventory!, { ...(flags.vaultPasswordFile !== undefined && { vaultPasswordFile: flags.vaultPasswordFile }) });
   const findings = await lintFleet(read, { given: { set: flags.set, varsFiles: flags.vars, secrets: flags.secret } });
   const errors = findings.filter(({ severity }) => severity === 'error').length;
-  const head = `${inventory}: ${read.nodes.length} nodes, ${findings.length === 0 ? 'no findings' : `${errors} errors, ${findings.length - errors} warnings and notes`}`;
-  terminal.result([head, ...findingLines(findings)].join('\n'), { inventory, nodes: read.nodes.length, findings });
+  terminal.result(`${inventory}: ${read.nodes.length} nodes\n${lintText(findings)}`, { inventory, nodes: read.nodes.length, findings });
   return errors > 0 ? FINDINGS : 0;
 };
 
@@ -109,11 +109,12 @@ export function addFleetCommands(root: Command): readonly Command[] {
     .option('--set <k=v>', 'a variable of all nodes\' profiles', collect, []).option('--vars <file>', 'variables from a YAML or JSON file', collect, [])
     .option('--secret <name=file>', 'a secret variable from a file', collect, []).option('--vault-password-file <file>', 'for ansible-vault');
   const building = (command: Command): Command => command.option('-o, --output <dir>', 'the folder for the nodes\' files')
-    .option('--image <file>', 'the base, instead of the inventory\'s own').addOption(new Option('--as <form>', 'what to make of each node').choices(['image', 'patch']).default('image'))
+    .option('--image <file>', 'the base, instead of the inventory\'s own').addOption(new Option('--as <form>', 'what to make of each node').choices(['image', 'patch', 'golden']).default('image'))
     .option('--only <pattern>', 'names of nodes, with * and ?').option('--shard <I/N>', 'part I of N of the fleet; also from JOB_COMPLETION_INDEX and its like')
     .option('--mint [file]', 'make the nodes\' SSH host keys and machine-ids here; the file keeps them (0600, or .age, .sops.yaml)')
     .option('--age-recipient <key>', 'for a file that ends in .age', collect, []).option('--age-identity <file>', 'to read it again')
     .option('--block-size <size>', 'plain bytes per encoded block, such as 4MiB', size).option('--preset <n>', 'of the encoder', whole)
+    .option('--allow-secret <name>', 'a secret variable that may be in a golden image', collect, [])
     .option('--jobs <n>', 'nodes at once', amount, 2).option('--keep-going', 'build although lint has errors').option('--no-cache', 'neither use nor fill the cache');
   about('lint', 'what would bite at the first boot; exit 1 on errors').action(action(lint));
   building(about('plan', 'what a build would do, node by node, and why')).action(action(plan));

@@ -17,8 +17,10 @@ import { maskedError } from '../profile/masking.js';
 import { hasErrors, silentProgress, type Finding, type Progress } from '../report.js';
 import { forks, type Forked } from './forks.js';
 import { reasonToBuild } from './inputs.js';
+import { makeGolden } from './golden-build.js';
 import { readInventory } from './inventory.js';
-import { openIdentities, type IdentitiesOptions } from './identity/identities.js';
+import { openIdentities, type Identities, type IdentitiesOptions } from './identity/identities.js';
+import type { Identity } from './identity/mint.js';
 import type { ByName } from './identity/published.js';
 import { lintFleet } from './lint.js';
 import type { FleetNode, FleetReport, Inventory, NodeReport, PartitionReport } from './model.js';
@@ -33,7 +35,9 @@ export interface FleetOptions {
   /** Instead of the inventory's own. */
   readonly image?: string;
   readonly directory: string;
-  readonly as: 'image' | 'patch';
+  readonly as: FleetReport['as'];
+  /** Names of secret variables whose values may be in a golden image. */
+  readonly allowSecrets?: readonly string[];
   /** Nodes at once; default 2. */
   readonly jobs?: number;
   /** Names to build, "*" and "?" stand for any characters. */
@@ -74,10 +78,24 @@ export async function prepareFleet(options: FleetOptions, mint = true): Promise<
   const nodes = inventory.nodes.filter(({ name }) => (mine?.has(name) ?? true) && isWanted(name));
   if (nodes.length === 0 && !mine) throw new RockberryError('usage', `expected nodes that match "${options.only ?? '*'}" in ${inventory.path}, found none`);
   const minted = options.mint === undefined ? undefined : await openIdentities(options.mint, options.identities);
-  const identities: ByName = (mint ? (await minted?.ensure(inventory.nodes.map(({ name }) => name)))?.identities : await minted?.all()) ?? new Map();
+  const identities = minted ? await identitiesFor(inventory, minted, { mayMint: mint && !options.shard, mustHave: mint }) : new Map<string, Identity>();
   const known = [...identities.values()].map(({ name, hostKeys }) => ({ name, fingerprints: hostKeys.map(({ fingerprint }) => fingerprint) }));
   const findings = await lintFleet(inventory, { given: options.given, identities: known });
   return { inventory, image, format: formatOfFile(image), findings: [...findings, ...(minted?.findings ?? [])], identities, nodes };
+}
+
+/** A shard never mints: other machines would make other keys for the same nodes. */
+async function identitiesFor({ nodes }: Inventory, kept: Identities, { mayMint, mustHave }: { readonly mayMint: boolean; readonly mustHave: boolean }): Promise<ByName> {
+  const names = nodes.map(({ name }) => name);
+  if (mayMint) return (await kept.ensure(names)).identities;
+  const all = await kept.all();
+  const missing = names.filter((name) => !all.has(name));
+  if (mustHave && missing.length > 0) {
+    throw new RockberryError('usage', `expected an identity of every node in ${kept.path}, found none of ${missing.slice(0, 3).join(', ')}${missing.length > 3 ? ` and ${missing.length - 3} more` : ''}`, {
+      hint: 'mint them all once, without --shard (rockberry fleet build … --mint FILE --only NAME mints for the whole inventory), and give the file to every shard',
+    });
+  }
+  return all;
 }
 
 /** Builds what is not there yet. The report's nodes are those of the whole inventory, in its order. */
@@ -92,10 +110,10 @@ export async function buildFleet(options: FleetOptions, prepared: Prepared): Pro
   try {
     requireRoles(base.image);
     const scan = base.splice ? await scanBase(base, options.cache, progress) : undefined;
-    const fleet: FleetBase = { base, name: basename(path), scan, format, encode, directory: options.directory };
+    const fleet: FleetBase = { base, name: basename(path), scan, format, encode, directory: options.directory, ending: ENDING_OF[format] };
     const run = startRun(options, prepared, await base.sha256());
-    await buildAll(run, fleet, options, progress);
-    return reportOf(run, prepared, options, { base: { name: basename(path), sha256: await base.sha256(), bytes: base.fileBytes, imageBytes: base.image.overlay.size, format: base.image.decoded.format }, image: base.image });
+    const notes = options.as === 'golden' ? await buildGolden(run, fleet, options, progress) : await buildAll(run, fleet, options, progress);
+    return reportOf(run, { ...prepared, findings: [...prepared.findings, ...notes] }, options, { base: { name: basename(path), sha256: await base.sha256(), bytes: base.fileBytes, imageBytes: base.image.overlay.size, format: base.image.decoded.format }, image: base.image });
   } finally {
     progress.finish();
     base.close();
@@ -126,26 +144,26 @@ export function startRun(options: FleetOptions, { inventory, format, nodes, iden
   const state = openState(options.directory);
   const planned = planNodes(inventory, nodes, { base, ending: endingOf(options, format), encode: options.encode ?? {}, given: options.given, identities });
   const reports = new Map(inventory.nodes.map((node) => [node.name, blank(node, 'left', 'not of this run')]));
-  const wanted = planned.filter((one): one is PlannedNode => judgePlanned(one, state, reports));
+  const wanted = planned.filter((one): one is PlannedNode => judgePlanned(one, { state, reports, isGolden: options.as === 'golden' }));
   return { state, reports, wanted };
 }
 
 /** Whether the node has to be built. */
-function judgePlanned(one: PlannedNode | Unplanned, state: FleetState, reports: Map<string, NodeReport>): boolean {
+function judgePlanned(one: PlannedNode | Unplanned, { state, reports, isGolden }: Pick<Run, 'state' | 'reports'> & { readonly isGolden: boolean }): boolean {
   const { node } = one;
   if ('error' in one) {
     reports.set(node.name, blank(node, 'failed', sentence(one.error)));
     return false;
   }
-  const last = state.last(node.name);
-  const there = state.get(node.name);
+  const last = isGolden ? undefined : state.last(node.name);
+  const there = isGolden ? undefined : state.get(node.name);
   const why = reasonToBuild(one.inputs, last && { digest: last.inputs, parts: last.parts }, there !== undefined);
   if (why === undefined && there) reports.set(node.name, { ...there.report, ...blankFacts(node), status: 'current', why: 'up to date' });
   else reports.set(node.name, { ...blank(node, 'planned', why ?? 'new'), output: one.output });
   return why !== undefined;
 }
 
-async function buildAll({ state, reports, wanted }: Run, fleet: FleetBase, options: FleetOptions, progress: Progress): Promise<void> {
+async function buildAll({ state, reports, wanted }: Run, fleet: FleetBase, options: FleetOptions, progress: Progress): Promise<readonly Finding[]> {
   const { as, jobs = 2, onNode } = options;
   const settle = (name: string, report: NodeReport): void => {
     reports.set(name, report);
@@ -162,10 +180,24 @@ async function buildAll({ state, reports, wanted }: Run, fleet: FleetBase, optio
     running.add(task);
   }
   await Promise.all(running);
+  return [];
+}
+
+/** One image, whatever was built before: it is looked at as a whole. A node that cannot be in it is an error. */
+async function buildGolden({ reports, wanted }: Run, fleet: FleetBase, { inventory, allowSecrets = [], onNode }: FleetOptions, progress: Progress): Promise<readonly Finding[]> {
+  const failed = [...reports.values()].find(({ status }) => status === 'failed');
+  if (failed) throw new RockberryError('profile', `${failed.name}: ${failed.why}`);
+  const { made, findings } = await makeGolden(fleet, wanted, { where: inventory, allowSecrets }, progress);
+  for (const { node } of wanted) {
+    const report = { ...blank(node, 'built', 'in the golden image'), ...made };
+    reports.set(node.name, report);
+    onNode?.(report);
+  }
+  return findings;
 }
 
 /** Never rejects for what is wrong with the node. */
-async function finish(forked: Forked<PlannedNode>, fleet: FleetBase, as: FleetOptions['as']): Promise<NodeReport> {
+async function finish(forked: Forked<PlannedNode>, fleet: FleetBase, as: FleetReport['as']): Promise<NodeReport> {
   const { node: planned } = forked;
   const failed = (error: unknown): NodeReport => ({ ...blank(planned.node, 'failed', sentence(maskedError(error, planned.profiles.mask))), output: planned.output });
   if ('error' in forked) return failed(forked.error);

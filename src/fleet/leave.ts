@@ -25,7 +25,7 @@ export async function leaveBeside(directory: string, report: FleetReport, { inve
     ...reportTexts(directory, report, options), hosts: hostsBlock(inventory.nodes),
     ...(identities.size > 0 && {
       known_hosts: knownHosts(inventory.nodes, identities), sshfp: sshfpRecords(inventory.nodes, identities),
-      'inventory.yml': ansibleInventoryOut(inventory, identities, { knownHosts: resolve(directory, 'known_hosts'), ...secretsIn(inventory.nodes) }),
+      'inventory.yml': ansibleInventoryOut(inventory, identities, { knownHosts: 'known_hosts', ...secretsIn(inventory.nodes) }),
     }),
   });
 }

@@ -9,6 +9,7 @@ import type { EncodeOptions } from '../codec/encode.js';
 import { RockberryError } from '../errors.js';
 import { forkImage, type Image } from '../image/image.js';
 import { stageOutput } from '../output/atomic.js';
+import type { BoundStep } from '../profile.js';
 import { maskedValue } from '../profile/masking.js';
 import { countRules, readinessOf, type ReadBack } from '../read-back.js';
 import { hasErrors, silentProgress, type Finding } from '../report.js';
@@ -27,12 +28,14 @@ export interface FleetBase {
   readonly format: ImageFormat;
   readonly encode: EncodeOptions;
   readonly directory: string;
+  /** Of an image's file name: ".img.xz". */
+  readonly ending: string;
 }
 
-type Made = Pick<NodeReport, 'output' | 'sha256' | 'bytes' | 'imageBytes' | 'changedBytes' | 'files' | 'findings' | 'readiness'>;
+export type Made = Pick<NodeReport, 'output' | 'sha256' | 'bytes' | 'imageBytes' | 'changedBytes' | 'files' | 'findings' | 'readiness'>;
 
 /** Replaces what is there. Throws for a node that did not come out as its profiles ask. */
-export async function makeImage(fleet: FleetBase, planned: PlannedNode, image: Image): Promise<Made> {
+export async function makeImage(fleet: FleetBase, planned: Pick<PlannedNode, 'profiles' | 'output'> & { readonly steps: readonly BoundStep[] }, image: Image): Promise<Made> {
   const { profiles, steps } = planned;
   const changed = image.overlay.changes();
   const job = { base: fleet.base, name: fleet.name, image, profiles, steps, encode: fleet.encode, imageOnly: false, progress: silentProgress };
@@ -84,7 +87,7 @@ async function checkUnwritten(base: Base, { profiles, steps }: PlannedNode, imag
   }
 }
 
-function made({ profiles, output }: PlannedNode, image: Image, { sha256, bytes, read }: { readonly sha256: string; readonly bytes: number; readonly read: ReadBack }): Made {
+function made({ profiles, output }: Pick<PlannedNode, 'profiles' | 'output'>, image: Image, { sha256, bytes, read }: { readonly sha256: string; readonly bytes: number; readonly read: ReadBack }): Made {
   return {
     output, sha256, bytes, imageBytes: image.overlay.size, changedBytes: image.overlay.changes().reduce((sum, { length }) => sum + length, 0),
     files: maskedValue(image.tree().actions(), profiles.mask), findings: read.rules.flatMap(({ findings }) => findings),

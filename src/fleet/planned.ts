@@ -38,10 +38,10 @@ export interface PlanOptions {
   readonly identities: ByName;
 }
 
-/** `identity: reset` comes first, and finds the minted identity when it looks again. */
+/** `identity: reset` comes first, and finds the minted identity when it looks again; a unit that makes host keys is not needed then. */
 function besideIdentity(step: ProfileStep): ProfileStep {
   if (step.step !== 'identity') return step;
-  return { ...step, verify: async (tree) => (await step.verify(tree)).filter(({ subject }) => !MINTED_PATHS.includes(subject)) };
+  return { ...step, verify: async (tree) => (await step.verify(tree)).filter(({ id, subject }) => !MINTED_PATHS.includes(subject) && id !== 'identity-host-keys') };
 }
 
 export function planNodes({ path }: Pick<Inventory, 'path'>, nodes: readonly FleetNode[], options: PlanOptions): (PlannedNode | Unplanned)[] {

@@ -47,7 +47,7 @@ describe('a fleet of three, with minted identities', () => {
   needs('debugfs', 'xz', 'ssh-keygen')('names, addresses, keys and machine-ids are distinct, each where it belongs', () => {
     const seen = names.map((name) => {
       const raw = at('raw.img');
-      writeFileSync(raw, output('xz', ['-dc', at('out', `${name}.img.xz`)]));
+      output('sh', ['-c', 'xz -dc "$1" | dd of="$2" bs=1M conv=sparse iflag=fullblock status=none', 'sh', at('out', `${name}.img.xz`), raw]);
       const cat = (path: string): string => output('debugfs', ['-R', `cat ${path}`, `${raw}?offset=${ROOT_OFFSET}`]).toString();
       const stat = (path: string): string => output('debugfs', ['-R', `stat ${path}`, `${raw}?offset=${ROOT_OFFSET}`]).toString();
       expect(stat('/etc/ssh/ssh_host_ed25519_key')).toMatch(/Mode:\s+06[04]0[\s\S]*system_u:object_r:sshd_key_t:s0/);
@@ -165,6 +165,21 @@ describe('a small base', () => {
     const merged = await rockberryJson<FleetReport>(['fleet', 'merge', at('shard1'), at('shard2'), '-o', at('merged')]);
     expect(byStatus(merged)).toEqual(Object.fromEntries(Object.keys(five).map((name) => [name, 'built'])));
     for (const name of Object.keys(five)) expect(sum(at(`shard${built[0]!.includes(name) ? 1 : 2}`, `${name}.patch`))).toBe(sum(at('only', `${name}.patch`)));
+  });
+
+  withSmall('--as golden: one image with every node in it; a node without a board is refused', async () => {
+    const path = fleet('golden.yaml', five).replace('.yaml', '.boards.yaml');
+    const lines = Object.keys(five).map((name, index) => `  ${name}: { serial: "10000000abcdef0${index}", variables: { note: "of ${index}" } }`);
+    writeFileSync(path, `image: ${packed}\nprofiles: [./own.yaml]\nnodes:\n${lines.join('\n')}\n`);
+    const golden = await rockberryJson<FleetReport>(['fleet', 'build', path, '-o', at('golden'), '--as', 'golden', '--keep-going']);
+    expect(new Set(golden.nodes.map(({ output: file, status }) => `${status} ${file}`))).toEqual(new Set(['built golden.img.xz']));
+    const inside = (await rockberry(['ls', at('golden/golden.img.xz'), '/etc/rockberry/nodes/entries'])).stdout;
+    for (const name of Object.keys(five)) expect(inside).toContain(name);
+    expect((await rockberry(['cat', at('golden/golden.img.xz'), '/etc/shared'])).stdout).toBe('the same\n');
+    expect((await rockberry(['cat', at('golden/golden.img.xz'), '/etc/note'])).status).toBe(2);
+    const { status, stderr } = await rockberry(['fleet', 'build', fleet('no-boards.yaml', five), '-o', at('no-boards'), '--as', 'golden', '--keep-going']);
+    expect([status, existsSync(at('no-boards/golden.img.xz'))]).toEqual([2, false]);
+    expect(stderr).toContain('n1');
   });
 
   withSmall('kill -9 at 20 moments, then again: as if nothing had happened', async () => {
