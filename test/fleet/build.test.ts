@@ -59,9 +59,10 @@ describe('a fleet of three, with minted identities', () => {
         rmSync(at('key'));
         return own.split(' ')[1]!;
       });
-      rmSync(raw);
       const [, address] = /address1=([0-9.]+)/.exec(cat('/etc/NetworkManager/system-connections/rockberry.nmconnection'))!;
-      return { hostname: cat('/etc/hostname'), address, machine: cat('/etc/machine-id'), fingerprints };
+      const node = { hostname: cat('/etc/hostname'), address, machine: cat('/etc/machine-id'), fingerprints };
+      rmSync(raw);
+      return node;
     });
     expect(seen.map(({ hostname }) => hostname)).toEqual(names.map((name) => `${name}\n`));
     expect(seen.map(({ address }) => address)).toEqual(['192.0.2.11', '192.0.2.12', '192.0.2.13']);
