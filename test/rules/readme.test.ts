@@ -13,7 +13,7 @@ const commands = blocks('sh').flatMap((text) => text.replace(/\\\n\s*/g, '').tri
 
 describe('README', () => {
   const clone = scratch();
-  for (const name of ['images', 'profiles', 'package.json', 'dist']) symlinkSync(join(ROOT, name), join(clone, name));
+  for (const name of ['images', 'profiles', 'integrations', 'package.json', 'dist']) symlinkSync(join(ROOT, name), join(clone, name));
 
   test('the first two commands are the promised ones', () => {
     expect(commands.slice(0, 2)).toEqual([
