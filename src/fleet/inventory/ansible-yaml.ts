@@ -2,14 +2,15 @@
  * Values of a YAML file as Ansible reads them: plain scalars by PyYAML's rules, merge keys ("<<"), the last of equal keys, !vault decrypted, !unsafe as it is. In a
  * file that is JSON, numbers are JSON's.
  */
-import { isAlias, isMap, isScalar, isSeq, Scalar, visit, type Node, type Pair, type YAMLMap } from 'yaml';
+import { isAlias, isMap, isScalar, isSeq, Scalar, type Node, type Pair, type YAMLMap } from 'yaml';
 import type { YamlFile } from '../../profile/document.js';
 import type { Value } from '../model.js';
 import type { Given } from './hosts-and-groups.js';
 import { problem, quoted } from './problem.js';
 import { pythonScalar } from './python-scalar.js';
 import type { Source, Sources } from './source.js';
-import { DEPTH_LIMIT, parseYaml, VAULT_TAGS } from './yaml.js';
+import { decryptValues, isVaultValue } from './vault-values.js';
+import { DEPTH_LIMIT, parseYaml } from './yaml.js';
 
 export interface Entry {
   readonly key: string;
@@ -28,7 +29,7 @@ export interface AnsibleYaml {
   given(entry: Entry): Given;
 }
 
-const VALUE_LIMIT = 2_000_000; // with every alias counted as what it stands for
+const VALUE_LIMIT = 1_000_000; // with every alias counted as what it stands for
 const TAG = /^tag:yaml\.org,2002:(str|int|float|bool|null)$/;
 
 /** Reads a file that must be YAML or JSON. Errors: those of parseYaml, and of decrypting its values. */
@@ -38,12 +39,9 @@ export async function readAnsibleYaml(sources: Sources, source: Source): Promise
   return openAnsibleYaml(sources, source, file);
 }
 
-/** Decrypts what the file has encrypted, all at once, so that its values can be had without waiting. */
+/** Decrypts what the file has encrypted, so that its values can be had without waiting. */
 export async function openAnsibleYaml(sources: Sources, source: Source, file: YamlFile): Promise<AnsibleYaml> {
-  const encrypted = new Map<string, string>();
-  visit(file.document, { Scalar: (_key, node) => { if (isVault(node)) encrypted.set(textOf(node), file.where(node.range?.[0] ?? 0)); } });
-  const plain = await Promise.all([...encrypted].map(async ([text, where]) => [text, await sources.decryptValue(text, source, where)] as const));
-  return readValues(source, file, new Map(plain));
+  return readValues(source, file, await decryptValues(sources, source, file));
 }
 
 /** What goes on while a file's values are read. */
@@ -87,7 +85,7 @@ function target(reading: Reading, node: Node | null): Node | null {
 
 function scalarValue(reading: Reading, node: Scalar): Value {
   const text = textOf(node);
-  if (isVault(node)) {
+  if (isVaultValue(node)) {
     reading.sawSecret = true;
     return reading.plain.get(text)!;
   }
@@ -149,10 +147,6 @@ function givenOf(reading: Reading, { node, where }: Entry): Given {
 
 function isMerge({ key }: Pair<Node, Node | null>): boolean {
   return isScalar(key) && key.type === Scalar.PLAIN && key.value === '<<';
-}
-
-function isVault(node: Scalar): boolean {
-  return VAULT_TAGS.includes(node.tag);
 }
 
 function textOf(node: Scalar): string {

@@ -33,10 +33,11 @@ export function decryptVaultValue(text: string, where: string, options: DecryptO
   return decrypted('ansible-vault', ['decrypt', ...passwordArguments(options)], { place: where, input: text });
 }
 
-/** A file of sops's. It goes by the file's ending; YAML without one has to be named. */
-export function decryptSops(path: string, name: string): Promise<string> {
-  const types = /\.(ya?ml|json|csv|ini|env)$/.test(path) ? [] : ['--input-type', 'yaml', '--output-type', 'yaml'];
-  return decrypted('sops', ['-d', ...types, path], { place: name });
+/** A file of sops's, whose text is given. Sops goes by the file's ending; where that tells nothing, or something else than the text, the kind is named. */
+export function decryptSops(path: string, name: string, text: string): Promise<string> {
+  const isWhole = /^\s*\{/.test(text) && !path.endsWith('.json'); // a file of another kind as a whole: {"data": "ENC[…]", "sops": {…}}
+  const kind = isWhole ? 'binary' : /\.(ya?ml|json)$/.test(path) ? undefined : 'yaml';
+  return decrypted('sops', ['-d', ...(kind === undefined ? [] : ['--input-type', kind, '--output-type', kind]), path], { place: name });
 }
 
 function passwordArguments({ vaultPasswordFile }: DecryptOptions): string[] {

@@ -1,6 +1,7 @@
 /**
  * Names of hosts as an inventory writes them: with ranges (node[01:20], node[a:f], db[1:9:2]) and with a port (node:2222). What Ansible's parse_address and
- * expand_hostname_range do, with their leniency: a name that is no host name stands for itself (parsing/utils/addresses.py, plugins/inventory/__init__.py).
+ * expand_hostname_range do, with their leniency: a name that is no host name stands for itself (parsing/utils/addresses.py, plugins/inventory/__init__.py). A range
+ * without a member (node[3:1]), which Ansible passes over in silence, is an error.
  */
 import { RockberryError } from '../../errors.js';
 import { quoted } from './problem.js';
@@ -76,8 +77,8 @@ function readRange(pattern: string): { count: number; names(): string[] } {
   const isAlpha = LETTERS.includes(begin) && LETTERS.includes(end);
   if (!isAlpha && ![begin, end].every((bound) => /^[0-9]{1,15}$/.test(bound))) return fail('two numbers or two letters as the ends of a range');
   const [from, to] = isAlpha ? [LETTERS.indexOf(begin), LETTERS.indexOf(end)] : [Number(begin), Number(end)];
-  if (isAlpha && from > to) return fail('a range that does not run backwards');
-  const count = Math.max(0, Math.floor((to - from) / Number(step)) + 1);
+  if (from > to) return fail('a range that does not run backwards');
+  const count = Math.floor((to - from) / Number(step)) + 1;
   const one = (index: number): string => (isAlpha ? LETTERS[from + index * Number(step)]! : String(from + index * Number(step)).padStart(width, '0'));
   return { count, names: () => Array.from({ length: count }, (_, index) => `${head}${one(index)}${tail}`) };
 }

@@ -44,6 +44,7 @@ export interface HostsAndGroups {
 }
 
 const GROUP_LIMIT = 10_000;
+const DEPTH_LIMIT = 100; // groups inside each other
 const WORK_LIMIT = 20_000_000; // steps from a host or a group to those around it
 
 export function emptyInventory(where: Where): HostsAndGroups {
@@ -121,6 +122,7 @@ function setDepths({ groups }: HostsAndGroups): void {
     waiting.delete(group);
     for (const child of group.children.keys()) {
       child.depth = Math.max(child.depth, group.depth + 1);
+      if (child.depth > DEPTH_LIMIT) throw problem('unsupported', child.where, `expected at most ${DEPTH_LIMIT} groups inside each other, found more`);
       const parents = waiting.get(child)! - 1;
       waiting.set(child, parents);
       if (parents === 0) ready.push(child);

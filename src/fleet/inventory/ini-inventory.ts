@@ -8,7 +8,7 @@ import { shellWords } from './shell-words.js';
 import type { Source } from './source.js';
 
 const LINE_END = /\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]/; // Python's splitlines
-const BLANK_ENDS = /^[\s\x1c-\x1f\x85]+|[\s\x1c-\x1f\x85]+$/g;
+const BLANK = /[\s\x1c-\x1f\x85]/;
 const SECTION = /^\[([^:\]\s]+)(?::([\p{L}\p{N}_]+))?\]\s*(?:#.*)?$/u;
 const GROUP_NAME = /^([^:\]\s]+)\s*(?:#.*)?$/;
 const KINDS = ['hosts', 'children', 'vars'];
@@ -50,11 +50,19 @@ function* linesOf(source: Source): Generator<Line> {
   let number = 0;
   for (const raw of source.text.split(LINE_END)) {
     number++;
-    const text = raw.replace(BLANK_ENDS, '');
+    const text = strip(raw);
     if (text === '' || text.startsWith('#') || text.startsWith(';')) continue;
     const [row, indent] = [number, raw.indexOf(text)];
     yield { text, source, where: (column = 0) => `${source.name}:${row}:${indent + Math.max(column, 0) + 1}` };
   }
+}
+
+/** Python's strip. No regular expression for the end: it would be slow on long blanks inside. */
+function strip(text: string): string {
+  let [start, end] = [0, text.length];
+  while (start < end && BLANK.test(text[start]!)) start++;
+  while (end > start && BLANK.test(text[end - 1]!)) end--;
+  return text.slice(start, end);
 }
 
 function readSection({ data, declared, awaited }: Reading, line: Line): [Group, string] {
@@ -76,8 +84,8 @@ function readChild({ data, awaited }: Reading, line: Line, group: Group): void {
 function readVariable({ data }: Reading, line: Line, group: Group): void {
   const equals = line.text.indexOf('=');
   if (equals < 0) throw problem('corrupt', line.where(), `expected key=value in [${group.name}:vars], found a line without "="`);
-  const text = line.text.slice(equals + 1).replace(BLANK_ENDS, '');
-  setVariable(data, group.name, line.text.slice(0, equals).replace(BLANK_ENDS, ''), given(line, text, 0));
+  const text = strip(line.text.slice(equals + 1));
+  setVariable(data, group.name, strip(line.text.slice(0, equals)), given(line, text, 0));
 }
 
 function readHosts({ data }: Reading, line: Line, group: Group): void {

@@ -57,7 +57,14 @@ export function isDirect(kind: Inventory['kind']): boolean {
   return kind === 'rockberry' || kind === 'csv';
 }
 
-export async function mapVariables(node: ClusterNode, declared: Declarations, context: MappingContext): Promise<Mapped> {
+/** `isOwn`: whether the inventory gives the variable to this node, and not to its groups. */
+export type MappedNode = ClusterNode & { isOwn(variable: string): boolean };
+
+/**
+ * A gateway is set beside a fixed address only: without one it would stop the build. Where the address is known and only its prefix is not, lint can say so; and
+ * a gateway that was given to this very node without an address is a mistake that the build has to see.
+ */
+export async function mapVariables(node: MappedNode, declared: Declarations, context: MappingContext): Promise<Mapped> {
   const address = addressOf(node, [...explicitNames('address', context), ...(sourcesOf('address', context))], context.networks.nodes);
   const derived = await derive(node, declared, context, address);
   const variables: Record<string, Value> = {};
@@ -66,8 +73,7 @@ export async function mapVariables(node: ClusterNode, declared: Declarations, co
     const value = given ? converted(name, given, declaration, context) : derived.get(name);
     if (value !== undefined) variables[name] = value;
   }
-  // A gateway without a fixed address stops the build; here lint can say why the address is not known.
-  if (variables.address === undefined && (address || !first(node, explicitNames('gateway', context)))) delete variables.gateway;
+  if (variables.address === undefined && (address || !node.isOwn('gateway'))) delete variables.gateway;
   return { variables, address: address?.address };
 }
 
@@ -116,9 +122,14 @@ async function publicKeys(node: ClusterNode, { directory, sources }: MappingCont
 
 function converted(name: string, { value, text }: Given, { type }: Declaration, { kind, directory }: MappingContext): Value {
   if (name === 'kubernetes_version') return /^v?(\d+\.\d+)/.exec(text ?? '')?.[1] ?? value;
-  if (type === 'path' && typeof value === 'string') return resolve(directory, value);
-  if (type === 'list' && typeof value === 'string') return name === 'ssh_keys' ? lines(value) : kind === 'csv' ? value.split(/[;\n]/).map((item) => item.trim()).filter((item) => item !== '') : value;
+  if (typeof value === 'string' && type === 'path') return resolve(directory, value);
+  if (typeof value === 'string' && type === 'list') return name === 'ssh_keys' ? lines(value) : items(value, kind);
   return typeof value === 'number' && text !== undefined && !Number.isSafeInteger(value) && type !== 'number' ? text : value;
+}
+
+/** "a,b" as --set takes it; in a cell of a table also "a;b". */
+function items(text: string, kind: Inventory['kind']): string[] {
+  return text.split(kind === 'csv' ? /[;,\n]/ : ',').map((item) => item.trim()).filter((item) => item !== '');
 }
 
 function lines(text: string): string[] {

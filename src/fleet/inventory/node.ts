@@ -37,7 +37,7 @@ function profileNames({ name }: Scope, { value, where }: Given): string[] {
 
 export async function finishNode(node: PreparedNode, context: MappingContext): Promise<FleetNode> {
   const { name, merged, groups, profiles, declared, vars } = node;
-  const { variables, address } = await mapVariables(node, declared, context);
+  const { variables, address } = await mapVariables({ ...node, isOwn: (variable) => merged.host.vars.has(variable) || merged.host.vars.has(`rockberry_${variable}`) }, declared, context);
   return {
     name, groups, profiles, variables, address,
     hostVars: Object.fromEntries([...vars].map(([key, { value }]): [string, Value] => [key, value])),

@@ -4,8 +4,8 @@ import { variableName } from '../../profile/variables.js';
 import { familyOf, parseAddress } from '../../steps/addresses.js';
 
 const oneOrMore = <T extends z.ZodType>(one: T) => z.union([one, z.array(one).min(1)]);
-const scalar = z.union([z.string(), z.number(), z.boolean(), z.null()]);
-const variables = z.record(z.string().min(1), z.union([scalar, z.array(scalar)]));
+const scalars = [z.string(), z.number(), z.boolean(), z.null()] as const;
+const variables = z.record(z.string().min(1), z.union([...scalars, z.array(z.union(scalars))]));
 const profiles = z.array(z.string().min(1)).min(1);
 const network = z.string().refine((text) => parseAddress(text) !== undefined, 'expected a network, as "192.0.2.0/24"');
 const address = z.string().refine((text) => familyOf(text) !== undefined, 'expected an IP address');

@@ -11,7 +11,8 @@ import { fleetForm, type FleetForm } from './own-form.js';
 import { problem, quoted } from './problem.js';
 import { ROLE_GROUPS } from './roles.js';
 import type { Source, Sources } from './source.js';
-import { parseYaml, VAULT_TAGS } from './yaml.js';
+import { decryptValues } from './vault-values.js';
+import { parseYaml } from './yaml.js';
 
 export interface OwnInventory {
   readonly data: HostsAndGroups;
@@ -37,6 +38,7 @@ export async function readOwnInventory(sources: Sources, source: Source): Promis
   const { file, broken } = parseYaml(source, 'core');
   if (!file) throw broken;
   keepTexts(file.document);
+  refuseTags(file);
   const decrypted = await decryptValues(sources, source, file);
   const located = locate(file, file.document.contents, (text) => decrypted.get(text) ?? text);
   const form = checked(file, located, source.encrypted || decrypted.size > 0);
@@ -53,12 +55,10 @@ function keepTexts(document: Document): void {
   } });
 }
 
-async function decryptValues(sources: Sources, source: Source, file: YamlFile): Promise<Map<string, string>> {
-  const encrypted = new Map<string, string>();
-  visit(file.document, { Scalar: (_key, node) => { if (VAULT_TAGS.includes(node.tag)) encrypted.set(String(node.value), file.where(node.range?.[0] ?? 0)); } });
+/** The only tag that there is. */
+function refuseTags(file: YamlFile): void {
   const [unknown] = file.document.warnings;
   if (unknown) throw problem('profile', file.where(unknown.pos[0]), `expected a value without a tag, or with !vault, found ${unknown.code.toLowerCase().replaceAll('_', ' ')}`);
-  return new Map(await Promise.all([...encrypted].map(async ([text, where]) => [text, await sources.decryptValue(text, source, where)] as const)));
 }
 
 /** The first problem as the error. With decrypted values in the file nothing of what was found is shown. */
@@ -83,7 +83,10 @@ function addGroups(reading: Reading): void {
   for (const [name] of groups) addGroup(data, name, whereOf(reading, ['groups', name]));
   for (const [name, group] of groups) {
     setVariables(reading, data.groups.get(name)!, ['groups', name]);
-    group?.children?.forEach((child, index) => addChild(data.groups.get(name)!, groupNamed(reading, child, ['groups', name, 'children', index]), whereOf(reading, ['groups', name, 'children', index])));
+    group?.children?.forEach((child, index) => {
+      const path = ['groups', name, 'children', index];
+      addChild(data.groups.get(name)!, groupNamed(reading, child, path), valueWhere(reading, path));
+    });
   }
 }
 

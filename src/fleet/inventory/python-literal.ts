@@ -108,7 +108,7 @@ function braces(cursor: Cursor, depth: number): Value {
     if (isEntry) entries.push([keyText(first), value(cursor, depth)]);
     else items.push(first);
   }
-  return items.length > 0 ? items : Object.fromEntries(entries);
+  return items.length > 0 ? [...new Set(items)] : Object.fromEntries(entries);
 }
 
 /** As Python's json module writes a key. */
@@ -133,13 +133,15 @@ function number(cursor: Cursor): number {
   return Number(found.replaceAll('_', '').replace(/^0+(?=[\d.])/, ''));
 }
 
-/** Strings beside each other are one. */
+/** Strings beside each other are one; bytes, which Ansible makes a text, only with bytes. */
 function strings(cursor: Cursor): string | undefined {
-  let all: string | undefined;
+  let all: { text: string; isBytes: boolean } | undefined;
   for (take(cursor, BLANK); ; take(cursor, BLANK)) {
-    const found = take(cursor, QUOTE);
-    if (!found) return all;
-    all = (all ?? '') + string(cursor, found[2]!, found[1]!.toLowerCase());
+    const [, prefix, quote] = take(cursor, QUOTE) ?? [];
+    if (quote === undefined) return all?.text;
+    const isBytes = /b/i.test(prefix!);
+    if (all && all.isBytes !== isBytes) throw new NoLiteral();
+    all = { text: (all?.text ?? '') + string(cursor, quote, prefix!.toLowerCase()), isBytes };
   }
 }
 

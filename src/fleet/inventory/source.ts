@@ -42,7 +42,7 @@ export function openSources(given: string, options: DecryptOptions): Sources {
     left -= bytes.length;
     if (left < 0) throw problem('unsupported', name, `expected at most ${TOTAL_LIMIT} bytes in all files of an inventory, found more`);
     const text = decode(bytes, name);
-    const plain = text.startsWith('$ANSIBLE_VAULT;') ? await viewVault(path, name, options) : isSops(text) ? await decryptSops(path, name) : undefined;
+    const plain = text.startsWith('$ANSIBLE_VAULT;') ? await viewVault(path, name, options) : isSops(text) ? await decryptSops(path, name, text) : undefined;
     files.set(path, plain !== undefined);
     return { path, name, directory: dirname(path), text: plain ?? text, encrypted: plain !== undefined };
   }

@@ -4,11 +4,11 @@
  * parsing/dataloader.py). After these NAME.sops.yml, .yaml and .json, which community.sops reads.
  */
 import { readdirSync, statSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import { extname, join } from 'node:path';
 import { RockberryError } from '../../errors.js';
 import { readAnsibleYaml } from './ansible-yaml.js';
 import type { Given, Vars } from './hosts-and-groups.js';
+import { inParallel } from './pool.js';
 import { problem } from './problem.js';
 import type { Sources } from './source.js';
 
@@ -32,16 +32,10 @@ export async function readVarsFiles(sources: Sources, directory: string, names: 
   return { group: (name) => groups.get(name) ?? NOTHING, host: (name) => hosts.get(name) ?? NOTHING };
 }
 
-/** As many at once as there are processors: a file may take ansible-vault a second. */
 async function readAll(sources: Sources, folder: string, names: Iterable<string>): Promise<Map<string, Vars>> {
-  const found = new Map<string, Vars>();
   const present = new Set(namesIn(folder));
-  const queue = [...names].map((name) => [name, filesFor(folder, name, present)] as const).filter(([, files]) => files.length > 0).values();
-  const worker = async (): Promise<void> => {
-    for (const [name, files] of queue) found.set(name, await readFiles(sources, files));
-  };
-  await Promise.all(Array.from({ length: availableParallelism() }, worker));
-  return found;
+  const found = [...names].map((name) => [name, filesFor(folder, name, present)] as const).filter(([, files]) => files.length > 0);
+  return new Map(await inParallel(found, async ([name, files]) => [name, await readFiles(sources, files)] as const));
 }
 
 async function readFiles(sources: Sources, files: readonly string[]): Promise<Vars> {

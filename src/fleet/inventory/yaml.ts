@@ -7,11 +7,11 @@ import type { YamlFile } from '../../profile/document.js';
 import { RockberryError } from '../../errors.js';
 import { problem } from './problem.js';
 import type { Source } from './source.js';
+import { VAULT_TAGS } from './vault-values.js';
 
 /** 'text': every scalar is its text, to be read by Ansible's rules; 'core': YAML 1.2, for our own form. */
 export type Scalars = 'text' | 'core';
 
-export const VAULT_TAGS: readonly (string | undefined)[] = ['!vault', '!vault-encrypted'];
 const TOKEN_LIMIT = 3_000_000; // words and marks
 export const DEPTH_LIMIT = 64;
 const SCALAR_FOLLOWS = '\x1f'; // yaml's CST.SCALAR: the next token is a scalar's source
@@ -25,7 +25,7 @@ export function parseYaml(source: Source, scalars: Scalars): { file: YamlFile; b
     const { line, col } = lines.linePos(Math.min(offset, text.length));
     return `${name}:${Math.max(line, 1)}:${Math.max(col, 1)}`;
   };
-  const vaultTags = VAULT_TAGS.map((tag) => ({ tag: tag!, resolve: (value: string) => value }));
+  const vaultTags = VAULT_TAGS.map((tag) => ({ tag, resolve: (value: string) => value }));
   const options = scalars === 'text' ? { schema: 'failsafe', version: '1.1' } as const : { stringKeys: true, customTags: vaultTags };
   try {
     const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false, ...options });

@@ -1,4 +1,4 @@
-"""ansible-inventory --list for many inventories: Ansible is loaded once, and each inventory has a process of its own, in which nothing was cached before.
+"""ansible-inventory --list for many inventories in one process: each is a run of the program itself, and loading Ansible takes longer than most of them.
 
 Reads a JSON list of {"sources": [path, ...], "output": path} on standard input. Each output is what the program prints, or {"failed": message}.
 """
@@ -7,19 +7,16 @@ import os
 import sys
 
 from ansible.cli.inventory import InventoryCLI
-from ansible.executor.task_queue_manager import TaskQueueManager  # noqa: F401  loads most of what each child needs
-
-WIDTH = os.cpu_count() or 1
+from ansible.utils.context_objects import GlobalCLIArgs
 
 
 def answer(case):
     arguments = ["ansible-inventory", "--list", "--output", case["output"]]
     for source in case["sources"]:
         arguments += ["-i", source]
-    cli = InventoryCLI(arguments)
-    cli.parse()
+    GlobalCLIArgs._Singleton__instance = None  # the arguments of the run before
     try:
-        cli.run()
+        InventoryCLI(arguments).run()
     except SystemExit:
         return
     except Exception as error:  # what Ansible refuses is an answer too
@@ -27,19 +24,6 @@ def answer(case):
             json.dump({"failed": str(error)}, file)
 
 
-def main():
-    sys.stderr = open(os.devnull, "w", encoding="utf-8")
-    running = 0
-    for case in json.load(sys.stdin):
-        if running >= WIDTH:
-            os.wait()
-            running -= 1
-        if os.fork() == 0:
-            answer(case)
-            os._exit(0)
-        running += 1
-    for _ in range(running):
-        os.wait()
-
-
-main()
+sys.stderr = open(os.devnull, "w", encoding="utf-8")
+for each in json.load(sys.stdin):
+    answer(each)

@@ -5,7 +5,7 @@ import { beforeAll, describe, expect } from 'vitest';
 import { readInventory } from '../../../src/fleet/inventory.js';
 import { runAnsible } from '../../ansible/support.js';
 import { hasProgram, needs } from '../../support/oracle.js';
-import { ansibleList, folderOf, inventoryEnvironment, listed, ours, type Listed } from './oracle.js';
+import { ansibleList, folderOf, inventoryEnvironment, listed, ours, type Answer, type Listed } from './oracle.js';
 import { SAMPLES } from './samples.js';
 
 const ansible = needs('ansible-inventory');
@@ -31,7 +31,7 @@ ansible('the command itself says the same as the process that asks for many', as
   const path = paths.get('kubespray, INI')!;
   const { status, output } = await runAnsible(inventoryEnvironment(), '/', 'ansible-inventory', ['-i', path, '--list']);
   expect(status).toBe(0);
-  expect(listed(JSON.parse(output) as never)).toEqual(answers.get('kubespray, INI'));
+  expect(listed(JSON.parse(output) as Answer)).toEqual(answers.get('kubespray, INI'));
 });
 
 ansible('k8s_cluster, which Kubespray makes when it runs, is there when group_vars are', async () => {

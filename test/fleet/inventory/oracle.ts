@@ -19,10 +19,14 @@ export interface Listed {
   readonly vars: Readonly<Record<string, Readonly<Record<string, Value>>>>;
 }
 
-type Answer = Readonly<Record<string, { readonly hosts?: readonly string[]; readonly children?: readonly string[] }>> & {
+interface ListedGroup { readonly hosts?: readonly string[]; readonly children?: readonly string[] }
+
+/** What the program prints: "_meta" beside the groups. */
+export interface Answer {
   readonly _meta?: { readonly hostvars: Listed['vars'] };
   readonly failed?: string;
-};
+  readonly [group: string]: unknown;
+}
 
 /** Writes the files into a folder of their own. */
 export function folderOf(files: Files): string {
@@ -46,9 +50,9 @@ function python(): string {
   return /^#!\s*(\S+)/.exec(readFileSync(realpathSync(path), 'utf8').slice(0, 200))![1]!;
 }
 
-/** What Python says to a program of ours; it reads the cases as JSON and prints its answers as JSON. */
-export function askPython<T>(program: string, cases: unknown): T {
-  return JSON.parse(execaSync('python3', ['-c', program], { input: JSON.stringify(cases), env: { PYTHONDONTWRITEBYTECODE: '1', PYTHONIOENCODING: 'utf-8', PYTHONWARNINGS: 'ignore' }, maxBuffer: 1 << 28 }).stdout) as T;
+/** What Ansible's Python says to a program of ours; it reads the cases as JSON on its standard input and prints its answers as JSON. */
+export function askAnsiblesPython<T>(program: string, cases: unknown): T {
+  return JSON.parse(execaSync(python(), ['-W', 'ignore', '-c', program], { input: JSON.stringify(cases), env: inventoryEnvironment(), extendEnv: false, maxBuffer: 1 << 28 }).stdout) as T;
 }
 
 /** One answer for each list of sources, from one run of Python. `undefined` for what Ansible refuses. */
@@ -62,12 +66,14 @@ export function ansibleList(cases: readonly (readonly string[])[], environment: 
 /** What `ansible-inventory --list` printed. */
 export function listed(answer: Answer): Listed | undefined {
   if (answer.failed !== undefined) return undefined;
-  const members = (name: string): string[] => [...(answer[name]?.hosts ?? []), ...(answer[name]?.children ?? []).flatMap(members)];
+  const { _meta: meta, ...rest } = answer;
+  const groups = rest as Readonly<Record<string, ListedGroup>>;
+  const members = (name: string): string[] => [...(groups[name]?.hosts ?? []), ...(groups[name]?.children ?? []).flatMap(members)];
   const hosts = [...new Set(members('all'))].sort();
-  const names = [...new Set(Object.values(answer).flatMap((group) => group.children ?? []))].filter((name) => name !== 'ungrouped');
+  const names = [...new Set(Object.values(groups).flatMap((group) => group.children ?? []))].filter((name) => name !== 'ungrouped');
   return {
     hosts, groups: nonEmpty(names.map((name) => [name, members(name)])),
-    vars: Object.fromEntries(hosts.map((host) => [host, plain(answer._meta?.hostvars[host] ?? {}) as Readonly<Record<string, Value>>])),
+    vars: Object.fromEntries(hosts.map((host) => [host, plain(meta?.hostvars[host] ?? {}) as Readonly<Record<string, Value>>])),
   };
 }
 
