@@ -8,7 +8,7 @@ import { RockberryError } from '../errors.js';
 import { readContainer, writeContainer } from './patch/container.js';
 import { packData, unpackData, verifyData, type Read } from './patch/data.js';
 import { readWhole } from './patch/document.js';
-import { DATA_LIMIT, MANIFEST_LIMIT, manifestText, parseManifest, PATCH_FORMAT, type PatchManifest } from './patch/manifest.js';
+import { DATA_LIMIT, MANIFEST_LIMIT, manifestText, parseManifest, PATCH_FORMAT, RANGE_LIMIT, type PatchManifest } from './patch/manifest.js';
 
 export type { PatchManifest } from './patch/manifest.js';
 
@@ -40,18 +40,20 @@ export interface Patch {
 
 /**
  * The bytes of a patch's file; the same for the same input, on any machine with the same Node. It may hold secrets: to be written with mode 0600.
- * Errors: `usage` for ranges or names that no patch can have, `unsupported` for more than 512 MiB of changes, and whatever `read` throws.
+ * Errors: `usage` for ranges or names that no patch can have, `unsupported` for more than 512 MiB of changes or 100,000 ranges, and whatever `read` throws.
  */
 export async function packPatch({ manifest, ranges, read }: PatchInput): Promise<Uint8Array> {
-  const total = ranges.reduce((sum, { length }) => sum + length, 0);
-  if (total > DATA_LIMIT) {
-    throw new RockberryError('unsupported', `expected at most ${DATA_LIMIT} bytes of changes for the patch of ${manifest.node}, found ${total}`, { hint: 'build images instead: --as image' });
-  }
+  refuseAbove(DATA_LIMIT, ranges.reduce((sum, { length }) => sum + length, 0), 'bytes of changes', manifest.node);
+  refuseAbove(RANGE_LIMIT, ranges.length, 'changed ranges', manifest.node);
   const { packed, bytes, sha256 } = await packData(ranges, read);
   const text = manifestText({ ...manifest, format: PATCH_FORMAT, ranges: ranges.map(({ offset, length }) => ({ offset, length })), data: { bytes, sha256 } });
   const pieces: Uint8Array[] = [];
   for await (const piece of writeContainer({ manifest: Buffer.from(text), packed })) pieces.push(piece);
   return Buffer.concat(pieces);
+}
+
+function refuseAbove(limit: number, found: number, what: string, node: string): void {
+  if (found > limit) throw new RockberryError('unsupported', `expected at most ${limit} ${what} for the patch of ${node}, found ${found}`, { hint: 'build images instead: --as image' });
 }
 
 /**

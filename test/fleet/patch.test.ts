@@ -123,6 +123,7 @@ describe('a patch', () => {
     expect(await fails(facts(), [{ offset: 0, length: 0 }])).toMatch(/^usage: cannot make a patch for node1: at ranges\[0\]\.length: /);
     expect(await fails({ ...facts(), node: '../node1' }, [])).toMatch(/^usage: .*expected a name without slashes/);
     expect(await fails(facts(2 ** 40), [{ offset: 0, length: 2 ** 30 }])).toBe(`unsupported: expected at most ${512 * 2 ** 20} bytes of changes for the patch of node1, found ${2 ** 30}`);
+    expect(await fails(facts(), Array.from({ length: 100_001 }, (_, at) => ({ offset: at * 2, length: 1 })))).toBe('unsupported: expected at most 100000 changed ranges for the patch of node1, found 100001');
   });
 });
 

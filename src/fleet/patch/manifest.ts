@@ -12,7 +12,7 @@ export const PATCH_FORMAT = 1;
 /** Bytes of changed ranges that a patch may hold; who places more is better served with an image. */
 export const DATA_LIMIT = 512 * 2 ** 20;
 export const MANIFEST_LIMIT = 8 * 2 ** 20; // bytes
-const RANGE_LIMIT = 100_000;
+export const RANGE_LIMIT = 100_000;
 
 const format = z.enum(['raw', 'xz', 'gzip', 'zstd']);
 const range = z.strictObject({ offset: bytes, length: z.number().int().positive() });
