@@ -1,5 +1,4 @@
 /** A table of nodes: a row a node, a column a variable; see COLUMNS for those that mean more. */
-import { extname } from 'node:path';
 import { parseCsv, type Cell } from './csv.js';
 import { addGroup, addHost, emptyInventory, type Given, type HostsAndGroups } from './hosts-and-groups.js';
 import { problem, quoted } from './problem.js';
@@ -10,9 +9,9 @@ const COLUMNS: Readonly<Record<string, string>> = { address: 'address', mac: 'ma
 const NAME_COLUMNS = ['name', 'hostname'];
 
 /** Whether the first line is a header with a name: for files without the ending .csv. */
-export function looksLikeCsv({ path, text }: Source): boolean {
+export function looksLikeCsv(text: string): boolean {
   const [header = ''] = text.split(/\r?\n/, 1);
-  return extname(path).toLowerCase() === '.csv' || (header.includes(',') && header.length < 4096 && header.split(',').some((name) => NAME_COLUMNS.includes(name.trim().replaceAll('"', '').toLowerCase())));
+  return header.includes(',') && header.length < 4096 && header.split(',').some((name) => NAME_COLUMNS.includes(name.trim().replaceAll('"', '').toLowerCase()));
 }
 
 /** Errors: `corrupt` for a table that is none, `profile` for a column or a name that cannot be. */
@@ -30,7 +29,7 @@ export function readCsvInventory(source: Source): HostsAndGroups {
 function readHeader(header: readonly Cell[]): (string | undefined)[] {
   if (header.length === 1 && header[0]!.text.includes(';')) throw problem('corrupt', header[0]!.where, 'expected columns with commas between, found semicolons', 'save the table as CSV with commas');
   const names = header.map(({ text }) => text.trim());
-  const nameColumn = ['name', 'hostname'].find((wanted) => names.some((name) => name.toLowerCase() === wanted));
+  const nameColumn = NAME_COLUMNS.find((wanted) => names.some((name) => name.toLowerCase() === wanted));
   if (nameColumn === undefined) throw problem('profile', header[0]!.where, `expected a column "name" or "hostname", found ${names.slice(0, 8).map(quoted).join(', ')}`);
   const columns = names.map((name, index) => {
     if (name === '') return undefined;

@@ -52,11 +52,6 @@ export const KNOWN_VARIABLES: ReadonlySet<string> = new Set([
   'rockberry_profiles', 'rockberry_image',
 ]);
 
-/** Whether a variable's own name gives a value to the profile's variable of that name. */
-export function isDirect(kind: Inventory['kind']): boolean {
-  return kind === 'rockberry' || kind === 'csv';
-}
-
 /** `isOwn`: whether the inventory gives the variable to this node, and not to its groups. */
 export type MappedNode = ClusterNode & { isOwn(variable: string): boolean };
 
@@ -77,8 +72,9 @@ export async function mapVariables(node: MappedNode, declared: Declarations, con
   return { variables, address: address?.address };
 }
 
+/** In our own YAML and in tables a variable of that very name counts too. */
 function explicitNames(name: string, { kind }: MappingContext): string[] {
-  return isDirect(kind) ? [`rockberry_${name}`, name] : [`rockberry_${name}`];
+  return kind === 'rockberry' || kind === 'csv' ? [`rockberry_${name}`, name] : [`rockberry_${name}`];
 }
 
 function sourcesOf(name: string, { map }: MappingContext): readonly string[] {

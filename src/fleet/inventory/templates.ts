@@ -31,7 +31,7 @@ export function plainValueOf(vars: Vars, variable: string): Given | undefined {
   return given === undefined || given.value === null || given.value === '' || hasTemplate(given.value) ? undefined : given;
 }
 
-export function hasTemplate(value: Value): boolean {
+function hasTemplate(value: Value): boolean {
   if (typeof value === 'string') return isTemplate(value);
   return typeof value === 'object' && value !== null && Object.values(value).some(hasTemplate);
 }

@@ -3,10 +3,9 @@
  * NAME.yaml or NAME.json; in a folder every such file in the order of its name, folders without a dot too (plugins/vars/host_group_vars.py,
  * parsing/dataloader.py). After these NAME.sops.yml, .yaml and .json, which community.sops reads.
  */
-import { readdirSync, statSync } from 'node:fs';
 import { extname, join } from 'node:path';
-import { RockberryError } from '../../errors.js';
 import { readAnsibleYaml } from './ansible-yaml.js';
+import { isFolder, namesIn } from './folders.js';
 import type { Given, Vars } from './hosts-and-groups.js';
 import { inParallel } from './pool.js';
 import { problem } from './problem.js';
@@ -77,17 +76,4 @@ function filesIn(folder: string, depth: number): string[] {
   });
   if (files.length > FILE_LIMIT) throw problem('unsupported', folder, `expected at most ${FILE_LIMIT} files, found ${files.length}`);
   return files;
-}
-
-/** In the order of their code points; nothing for what is no folder. Errors: `io` for a folder that cannot be read. */
-function namesIn(folder: string): string[] {
-  try {
-    return isFolder(folder) ? readdirSync(folder).sort() : [];
-  } catch (error) {
-    throw new RockberryError('io', `expected a readable folder at ${folder}, found: ${(error as NodeJS.ErrnoException).code}`, { cause: error });
-  }
-}
-
-function isFolder(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
 }

@@ -50,6 +50,7 @@ const yaml: readonly Case[] = [
   ['no YAML', 'all:\n  hosts: {a: 1\n', 'corrupt', 'hosts.yaml:3:1: expected valid YAML, found bad indent'],
   ['a list', '- hosts: all\n', 'corrupt', 'hosts.yaml:1:1: expected a mapping of groups or of nodes, found a list, as a playbook is one'],
   ['neither kind', 'servers: [a, b]\n', 'corrupt', 'hosts.yaml:1:1: expected groups with hosts, children or vars (an Ansible inventory), or "nodes" (ours), found the key "servers"'],
+  ['an empty mapping', '{}\n', 'corrupt', 'hosts.yaml:1:1: expected groups with hosts, children or vars (an Ansible inventory), or "nodes" (ours), found an empty mapping'],
   ['a plugin', 'plugin: aws_ec2\n', 'unsupported', 'hosts.yaml:1:1: expected an inventory that is a list of nodes, found the settings of a plugin'],
   ['a key that is none', 'all:\n  host: {a: }\n', 'corrupt', 'hosts.yaml:2:3: expected hosts, children or vars in the group "all", found "host"; the nearest known name is "hosts"'],
   ['hosts as a list', 'all:\n  hosts:\n    - a\n', 'corrupt', 'hosts.yaml:3:5: expected a mapping for "hosts" of the group "all", found a list'],
@@ -108,7 +109,7 @@ describe('texts on which a careless reader would not come to an end', () => {
     ['blanks inside a line', 'x.ini', `h x="{{${' '.repeat(long)}}"\n`], ['brackets', 'x.ini', `h x=${'['.repeat(long)}\n`], ['quotes', 'x.ini', `h x=${'\'"'.repeat(long)}\n`], ['a long name', 'x.ini', `a${'_'.repeat(long)}[1:2]\n`],
     ['names', 'x.ini', `a${'_'.repeat(1000)}!\n`.repeat(2000)], ['options', 'x.ini', `h extra_server_args="${' --cluster-cidr '.repeat(long / 16)}"\n`], ['mappings that merge mappings', 'x.yaml', `all:\n  hosts: {h: }\n  vars:\n    m0: &m0 {a: 1}\n${Array.from({ length: 50 }, (_, index) => `    m${index + 1}: &m${index + 1} {<<: [*m${index}, *m${index}]}`).join('\n')}\n`],
     ['groups in groups', 'x.yaml', `all:\n  children:\n    g0: &g0 {hosts: {h: }}\n${Array.from({ length: 30 }, (_, index) => `    g${index + 1}: &g${index + 1} {children: {a${index}: *g${index}, b${index}: *g${index}}}`).join('\n')}\n`],
-    ['a chain of groups', 'x.ini', `[g0]\nh\n${Array.from({ length: 9000 }, (_, index) => `[g${index + 1}:children]\ng${index}`).join('\n')}\n`], ['what looks like sops', 'x.yaml', `ENC[ "sops": {\nsops:\n${' \n'.repeat(long / 4)}`], ['an open quote', 'x.csv', `name\n"${'""'.repeat(long)}`],
+    ['a chain of groups', 'x.ini', `[g0]\nh\n${Array.from({ length: 9000 }, (_, index) => `[g${index + 1}:children]\ng${index}`).join('\n')}\n`], ['what looks like sops', 'x.yaml', `ENC[ "sops": {\nsops:\n${' \n'.repeat(long / 16)}`], ['an open quote', 'x.csv', `name\n"${'""'.repeat(long)}`],
   ])('%s', async (_title, name, text) => {
     const outcome: unknown = await readInventory(join(folderOf({ [name]: text }), name)).catch((error: unknown) => error);
     expect(outcome instanceof RockberryError || (outcome as { nodes: unknown[] }).nodes.length > 0).toBe(true);
@@ -136,6 +137,7 @@ describe('files', () => {
   test('one that is not there', async () => {
     const { code, message } = await errorOf('/nowhere/hosts.ini');
     expect([code, message]).toEqual(['io', 'expected a readable file at /nowhere/hosts.ini, found none']);
+    for (const path of ['/dev/null/x', `/tmp/${'x'.repeat(300)}`, '/tmp/a\0b', '']) expect((await errorOf(path)).code).toMatch(/^(io|unsupported)$/);
   });
 
   test('a folder, with the file that may be meant', async () => {
