@@ -6,9 +6,22 @@ import { execaSync } from 'execa';
 import { goldenSteps, type GoldenOptions } from '../../../src/fleet/golden.js';
 import type { GoldenEntry } from '../../../src/fleet/golden/entry.js';
 import type { Tree } from '../../../src/fs/filesystem.js';
-import { SHELLS, type Shell } from '../../preflight/node.js';
+import { SHELLS as ALL_SHELLS, type Shell } from '../../preflight/node.js';
 import { memoryTree, type Seed } from '../../support/memory-tree.js';
 import { run } from '../../support/oracle.js';
+
+/** dash, bash, and busybox, which installs its links itself in one call. */
+const [dash, bash, busybox] = ALL_SHELLS;
+export const SHELLS: readonly [Shell, Shell, Shell] = [dash!, bash!, { ...busybox!, path: busyboxLinks }];
+let links: string | undefined;
+
+function busyboxLinks(): string {
+  if (links !== undefined) return links;
+  links = mkdtempSync(join(tmpdir(), 'rockberry-busybox-'));
+  process.on('exit', () => rmSync(links!, { recursive: true, force: true }));
+  run('busybox', ['--install', '-s', links]);
+  return links;
+}
 
 export const SCRIPT = new URL('../../../profiles/files/rockberry-node', import.meta.url).pathname;
 export const SERIAL = '10000000abcdef01';
@@ -129,7 +142,7 @@ const shells = new Map<string, string>();
 const whereIs = (program: string): string => shells.get(program) ?? shells.set(program, run('sh', ['-c', 'command -v "$1"', 'sh', program]).output).get(program)!;
 
 /** `status` is undefined when the shell was killed. */
-export function runNode(root: string, path: string, shell: Shell = SHELLS[0]!): Ran {
+export function runNode(root: string, path: string, shell: Shell = SHELLS[0]): Ran {
   const [program, ...rest] = shell.command;
   const { exitCode, all } = execaSync(whereIs(program), [...rest, SCRIPT], {
     env: { PATH: `${path}:${shell.path()}`, ROCKBERRY_ROOT: root }, extendEnv: false, reject: false, all: true, stripFinalNewline: false, timeout: 60_000,
