@@ -105,3 +105,30 @@ describe('overlay', () => {
     expect(readdirSync(directory)).toEqual([]);
   });
 });
+
+describe('forks', () => {
+  for (const [kind, memoryLimit] of [['in memory', 1 << 20], ['in a temporary file', 2 * 4096]] as const) {
+    test(`pages ${kind}: what is written to one is not in the other, whichever is written to`, () => {
+      const data = pattern(50_000);
+      const overlay = createOverlay(memoryDevice(data), { memoryLimit, temporaryDirectory: directory });
+      for (const at of [10, 5000, 9000, 20_000, 45_000]) overlay.write(at, Buffer.from('shared'));
+      const fork = overlay.fork();
+      const second = fork.fork();
+      fork.write(5002, Buffer.from('FORK'));
+      overlay.write(5002, Buffer.from('base'));
+      fork.write(30_000, Buffer.from('own'));
+      second.write(20_000, Buffer.from('again!'));
+      const texts = (of: typeof overlay): string[] => [10, 5000, 20_000].map((at) => Buffer.from(of.read(at, 6)).toString());
+      expect(texts(overlay)).toEqual(['shared', 'shbase', 'shared']);
+      expect(texts(fork)).toEqual(['shared', 'shFORK', 'shared']);
+      expect(texts(second)).toEqual(['shared', 'shared', 'again!']);
+      expect(overlay.changes().some(({ offset }) => offset === 30_000)).toBe(false);
+      expect(fork.changes().at(-2)).toEqual({ offset: 30_000, length: 3 });
+      overlay.close();
+      expect(texts(fork)[1]).toBe('shFORK');
+      fork.write(45_000, data.subarray(45_000, 45_006)); // as it was
+      expect(fork.changes().map(({ offset }) => offset)).not.toContain(45_000);
+      [fork, second].forEach((one) => one.close());
+    });
+  }
+});
