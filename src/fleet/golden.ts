@@ -43,7 +43,7 @@ export function goldenSteps(entries: readonly GoldenEntry[], options: GoldenOpti
   const steps = [
     bound(where, `program ${PROGRAM}`, (tree) => place(tree, program), (tree) => checkPlaced(tree, STEP, program)),
     bound(where, `unit ${UNIT}, enabled`, (tree) => placeUnit(tree, unit), (tree) => checkUnit(tree, unit)),
-    bound(where, `${entries.length} ${entries.length === 1 ? 'node' : 'nodes'} in ${NODES}`, (tree) => placeNodes(tree, layout), (tree) => checkNodes(tree, layout)),
+    bound(where, `table of ${entries.length} nodes in ${NODES}`, (tree) => placeNodes(tree, layout), (tree) => checkNodes(tree, layout)),
   ];
   return { steps, findings: [...secretFindings(entries, options), ...hostnameFindings(entries), ...restartFindings(entries)] };
 }
@@ -93,7 +93,8 @@ function hostnameFindings(entries: readonly GoldenEntry[]): Finding[] {
 function restartFindings(entries: readonly GoldenEntry[]): Finding[] {
   const paths = new Map(entries.map((entry) => [entry.name, readEarly(entry)] as const).filter(([, path]) => path !== undefined));
   if (paths.size === 0) return [];
-  const message = `${some([...paths.keys()])} will start again once at the first boot: ${some([...new Set(paths.values())].map(String))} is read before a node can have its own`;
+  const early = some([...new Set(paths.values())].map(String));
+  const message = `${some([...paths.keys()])} will start again once at the first boot: ${early} is read before a node can have its own`;
   return [{ severity: 'info', id: 'golden-restart', subject: 'fleet', message }];
 }
 
@@ -135,10 +136,10 @@ function checkNodes(tree: Tree, layout: Layout): Finding[] {
 
 /** What an earlier golden image left, or anything else that is in the way. */
 function strangers(tree: Tree, layout: Layout): string[] {
-  const wrong = DIRECTORIES.find((path) => tree.stat(path) && tree.stat(path)!.type !== 'directory');
-  if (wrong !== undefined) return [wrong];
-  const present = DIRECTORIES.flatMap((directory) => namesIn(tree, directory).map((name) => `${directory}/${name}`));
-  return present.filter((path) => !DIRECTORIES.includes(path) && !(layout.has(path) && tree.stat(path)!.type === 'file'));
+  const isOther = (path: string): boolean => ![undefined, 'directory'].includes(tree.stat(path)?.type);
+  if (isOther(NODES)) return [NODES];
+  const present = DIRECTORIES.filter((path) => !isOther(path)).flatMap((directory) => namesIn(tree, directory).map((name) => `${directory}/${name}`));
+  return present.filter((path) => (DIRECTORIES.includes(path) ? isOther(path) : !layout.has(path) || tree.stat(path)!.type !== 'file'));
 }
 
 /** Files, links, and directories with everything in them. */

@@ -127,5 +127,5 @@ needs('dash')(`any nodes: on each board the golden image comes to the node's own
         expect(visible(stateOf(card))).toEqual(visible(stateOf(own)));
       }
     });
-  }), { seed, numRuns: 12 });
+  }), { seed, numRuns: 8 });
 });

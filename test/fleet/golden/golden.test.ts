@@ -76,6 +76,12 @@ describe('the steps', () => {
     expect(tree.list('/srv').map(({ name }) => name)).toEqual(['x']);
   });
 
+  test('a file or a link where one of the directories is to be gives way, and so does what is beside it', async () => {
+    const tree = await goldenTree(entries, {}, { ...BASE, [`${NODES}/contents`]: { target: '/srv' }, [`${NODES}/entries`]: 'x', [`${NODES}/other`]: 'x', '/srv/x': '' });
+    for (const step of goldenSteps(entries, MADE_BY).steps) expect(await step.verify(tree)).toEqual([]);
+    expect(tree.list('/srv').map(({ name }) => name)).toEqual(['x']);
+  });
+
   test.each<[what: string, subject: string, spoil: (tree: ReturnType<typeof memoryTree>) => void]>([
     ['another content', `${NODES}/table`, (tree) => tree.write(`${NODES}/table`, Buffer.from('x'))],
     ['one that others can read', `${NODES}/table`, (tree) => tree.change(`${NODES}/table`, { mode: 0o644 })],
