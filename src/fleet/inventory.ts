@@ -36,8 +36,9 @@ export async function readInventory(path: string, options: InventoryOptions = {}
   const context = contextOf(draft, sources, members);
   const nodes = [];
   for (const node of prepared) nodes.push(await finishNode(node, context));
+  const secretNames = new Set(prepared.flatMap(({ vars }) => [...vars].filter(([, { secret }]) => secret).map(([name]) => name)));
   return {
-    path, kind: draft.kind, nodes, networks: context.networks, vips: vipsOf(draft.hosts, draft.own?.form), files: sources.files(),
+    path, kind: draft.kind, nodes, secretNames, networks: context.networks, vips: vipsOf(draft.hosts, draft.own?.form), files: sources.files(),
     image: options.image === undefined ? imageOf(draft, prepared) : resolve(options.image),
     groups: new Map([...members].map(([group, nodesOfGroup]) => [group, nodesOfGroup.map(({ name }) => name)])),
   };

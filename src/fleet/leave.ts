@@ -7,7 +7,7 @@ import { ansibleInventoryOut } from './identity/ansible-inventory.js';
 import { secretNames } from '../profile.js';
 import type { Prepared } from './fleet.js';
 import { hostsBlock, knownHosts, sshfpRecords } from './identity/published.js';
-import type { FleetNode, FleetReport } from './model.js';
+import type { FleetReport, Inventory } from './model.js';
 import { osList } from './report/os-list.js';
 import { reportPage } from './report/page.js';
 import { sha256Sums } from './report/sha256-sums.js';
@@ -25,7 +25,7 @@ export async function leaveBeside(directory: string, report: FleetReport, { inve
     ...reportTexts(directory, report, options), hosts: hostsBlock(inventory.nodes),
     ...(identities.size > 0 && {
       known_hosts: knownHosts(inventory.nodes, identities), sshfp: sshfpRecords(inventory.nodes, identities),
-      'inventory.yml': ansibleInventoryOut(inventory, identities, { knownHosts: 'known_hosts', ...secretsIn(inventory.nodes) }),
+      'inventory.yml': ansibleInventoryOut(inventory, identities, { knownHosts: 'known_hosts', ...secretsIn(inventory) }),
     }),
   });
 }
@@ -42,11 +42,11 @@ function reportTexts(directory: string, report: FleetReport, { url }: LeaveOptio
   };
 }
 
-/** Secret variables of the nodes' profiles, by name and by value: they are not written into an inventory. */
-function secretsIn(nodes: readonly FleetNode[]): { secretNames: ReadonlySet<string>; secretValues: readonly string[] } {
+/** Secret variables of the nodes' profiles, by name and by value, and whatever was encrypted: they are not written into an inventory. */
+function secretsIn({ nodes, secretNames: encrypted = new Set() }: Inventory): { secretNames: ReadonlySet<string>; secretValues: readonly string[] } {
   const names = new Set(nodes.flatMap(({ profiles }) => secretNames(profiles)));
   const values = nodes.flatMap(({ variables }) => [...names].flatMap((name) => [variables[name]].flat())).filter((value) => value !== undefined && value !== null && value !== '');
-  return { secretNames: names, secretValues: [...new Set(values.map(String))] };
+  return { secretNames: new Set([...names, ...encrypted]), secretValues: [...new Set(values.map(String))] };
 }
 
 async function put(directory: string, texts: Readonly<Record<string, string>>): Promise<string[]> {

@@ -44,6 +44,8 @@ export interface Inventory {
   readonly networks: { readonly nodes: readonly string[]; readonly pods: readonly string[]; readonly services: readonly string[] };
   /** Virtual addresses (kube_vip_address, loadbalancer_apiserver.address, our "vip"). */
   readonly vips: readonly string[];
+  /** Names of variables that came out of something encrypted. */
+  readonly secretNames?: ReadonlySet<string>;
   /** Every file that was read, absolute, sorted; `encrypted` when it was decrypted by ansible-vault or sops, or holds vault values. */
   readonly files: readonly { readonly path: string; readonly encrypted: boolean }[];
 }
