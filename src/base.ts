@@ -2,7 +2,7 @@
  * A base image made ready to be built on: known by its sha256, in blocks of which most can be copied, and known to be sound. A base that is one block is
  * decoded and encoded into blocks once; the cache keeps that, and what a scan of the base found. Without a cache everything is done again, with the same result.
  */
-import { rmSync, statSync } from 'node:fs';
+import { existsSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Cache, ScanRecord } from './cache/cache.js';
@@ -62,7 +62,8 @@ export async function openBase(path: string, options: BaseOptions): Promise<Base
   const open = (from: string): Promise<Image> => openImageFile(from, { progress, through: (decoded) => remembering(decoded, memory.pages) });
   const image = await open(kept ?? path);
   const base = (opened: Image, from: string, remove: () => void): Base => ({
-    image: opened, path: from, sha256, name, fileBytes: statSync(path).size, splice: opened.decoded.format === format && canSplice(opened.decoded), memory,
+    image: opened, path: from, sha256, name, fileBytes: statSync(path).size, splice: opened.decoded.format === format && canSplice(opened.decoded),
+    memory: isOwnWork(path, opened) ? { ...memory, keep: () => undefined } : memory,
     async confirm() {
       if (guess !== undefined && guess !== await sha256()) throw changedBase(path);
       if (mayBeKept) keepIdentity(cache, path, await sha256());
@@ -94,6 +95,11 @@ function once(work: () => Promise<string>): () => Promise<string> {
     }
     return running;
   };
+}
+
+/** An image that rockberry made may hold a node's secrets: its pages are not written anywhere else. The vendor's hold none. */
+function isOwnWork(path: string, { roles }: Image): boolean {
+  return existsSync(`${path}.json`) || roles.root?.filesystem?.stat('/etc/rockberry') !== undefined;
 }
 
 function changedBase(path: string): RockberryError {

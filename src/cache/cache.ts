@@ -62,7 +62,7 @@ export function openCache(directory = defaultDirectory(), limit = DEFAULT_LIMIT)
   const entries = (): (CacheEntry & { used: number })[] => names(directory).filter((name) => NAME.test(name)).map((base) => describe(directory, base));
   const put = (base: string, file: string, content: string | Uint8Array): void => {
     const temporary = place(base, `.${file}.${process.pid}.tmp`);
-    writeFileSync(temporary, content);
+    writeFileSync(temporary, content, { mode: 0o600 }); // it holds what the base holds
     renameSync(temporary, place(base, file));
   };
   const trim = (keep: string): void => {
