@@ -6,6 +6,8 @@ import { describe, expect, test } from 'vitest';
 import { goldenSteps } from '../../../src/fleet/golden.js';
 import { collectNodes, sharedStep, type Difference } from '../../../src/fleet/golden/collect.js';
 import type { Tree } from '../../../src/fs/filesystem.js';
+import { PRESET } from '../../../src/steps/services.js';
+import { unitStep } from '../../../src/steps/unit.js';
 import { snapshot } from '../../steps/support.js';
 import { memoryTree, textOf } from '../../support/memory-tree.js';
 import { needs } from '../../support/oracle.js';
@@ -68,6 +70,18 @@ describe('refused', () => {
     refused((tree) => { tree.remove('/etc/old'); tree.makeDirectory('/etc/old'); }, () => undefined).toThrow('found a directory where the image has a file at /etc/old');
     refused(() => undefined, (tree) => { tree.remove('/srv/d/x'); tree.remove('/srv/d'); write(tree, '/srv/d', ''); }).toThrow('fleet.yaml:2: expected files, links and directories of node2 alone, found a file where the image has a directory at /srv/d');
   });
+});
+
+test('units that all nodes enable are enabled beside the golden image\'s own, and it is no finding', async () => {
+  const unit = (tree: Tree): unknown => unitStep.apply(tree, { name: 'bootstrap', content: '[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n', enable: true }, { directory: '/' });
+  const { difference: { entries, shared }, trees, base } = collected([unit, unit]);
+  expect(shared).toContain(PRESET);
+  const steps = [sharedStep(shared, trees[0]!, 'fleet.yaml'), ...goldenSteps(entries, MADE_BY).steps];
+  for (const step of steps) await step.apply(base);
+  for (const step of steps) expect(await step.verify(base)).toEqual([]);
+  expect(textOf(base, PRESET)).toBe('enable bootstrap.service\nenable rockberry-node.service\n');
+  base.write(PRESET, Buffer.from('enable rockberry-node.service\n'));
+  expect(await steps[0]!.verify(base)).toEqual([expect.objectContaining({ subject: PRESET })]);
 });
 
 test('the golden image holds nothing of one node outside the table, and what is shared is as the nodes have it', async () => {
