@@ -19,13 +19,15 @@ import type { Where } from './model.js';
 export interface GoldenOptions {
   /** The inventory, for messages. */
   readonly where: Where;
-  /** Names of the secret variables whose values may be in the image. */
+  /** Names of the secret variables whose values may be in the image; "ssh_host_keys" for private host keys among the nodes' files. */
   readonly allowSecrets: readonly string[];
   /** A node that has found its entry keeps those of all the others. */
   readonly keepEntries?: boolean;
 }
 
 const STEP = 'golden';
+/** What minted host keys count as: with another node's, one can pretend to be that node. */
+const HOST_KEYS = { secret: 'ssh_host_keys', path: /^\/etc\/ssh\/ssh_host_[^/]*_key$/ };
 const DIRECTORIES = [NODES, `${NODES}/contents`, `${NODES}/entries`];
 const shippedFile = (name: string): string => readFileSync(new URL(`../../profiles/files/${name}`, import.meta.url), 'utf8'); // the same from src/ and from dist/
 
@@ -64,8 +66,9 @@ function refuseSecrets(entries: readonly GoldenEntry[], { allowSecrets, where }:
 
 /** Secrets, sorted, with the names of the nodes that use them. */
 function users(entries: readonly GoldenEntry[]): [secret: string, names: string[]][] {
-  const secrets = [...new Set(entries.flatMap((entry) => entry.secrets))].sort();
-  return secrets.map((secret) => [secret, entries.filter((entry) => entry.secrets.includes(secret)).map(({ name }) => name)]);
+  const byNode = entries.map(({ name, secrets, files }) => ({ name, secrets: [...secrets, ...(files.some(({ path }) => HOST_KEYS.path.test(path)) ? [HOST_KEYS.secret] : [])] }));
+  const all = [...new Set(byNode.flatMap(({ secrets }) => secrets))].sort();
+  return all.map((secret) => [secret, byNode.filter(({ secrets }) => secrets.includes(secret)).map(({ name }) => name)]);
 }
 
 function secretFindings(entries: readonly GoldenEntry[], { allowSecrets }: GoldenOptions): Finding[] {

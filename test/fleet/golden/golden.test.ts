@@ -119,6 +119,13 @@ describe('refused', () => {
     expect(JSON.stringify([findings, error.message, error.hint])).not.toContain('hunter2');
   });
 
+  test('private host keys, whoever made them', () => {
+    const entries = [node({ files: [file('/etc/hostname'), file('/etc/ssh/ssh_host_ed25519_key', 'PRIVATE')] })];
+    expect(refusal(entries)).toMatchObject({ code: 'refused', message: 'fleet.yaml: expected no secrets in an image that every node of the fleet gets, found ssh_host_keys (node1)' });
+    expect(goldenSteps(entries, { ...MADE_BY, allowSecrets: ['ssh_host_keys'] }).findings).toEqual([expect.objectContaining({ id: 'golden-secret', message: expect.stringContaining('found ssh_host_keys of node1') })]);
+    expect(goldenSteps([node({ files: [file('/etc/ssh/ssh_host_ed25519_key.pub'), file('/etc/ssh/ssh_host_ed25519_key.d/x')] })], MADE_BY).findings).toEqual([]);
+  });
+
   test('nodes that no board finds, all of them by name', () => {
     const error = refusal([bare('node1', {}), bare('node2', { serial: SERIAL }), bare('node3', { serial: '', mac: undefined })]);
     expect(error).toMatchObject({ code: 'profile', message: 'expected a board serial or a MAC for every node of an image for all, found none for node1, node3' });
