@@ -63,7 +63,7 @@ test('groups, profiles, variables, networks, ranges', async () => {
     }, 5],
   ]);
   expect(rest).toEqual({
-    path: join(folder, 'fleet.yaml'), kind: 'rockberry', image: join(folder, 'images/rocky.img.xz'), files: [{ path: join(folder, 'fleet.yaml'), encrypted: false }],
+    path: join(folder, 'fleet.yaml'), kind: 'rockberry', secretNames: new Set(), image: join(folder, 'images/rocky.img.xz'), files: [{ path: join(folder, 'fleet.yaml'), encrypted: false }],
     networks: { nodes: ['192.0.2.0/24'], pods: ['10.1.0.0/16'], services: ['10.2.0.0/16'] }, vips: ['192.0.2.10', '192.0.2.11'],
     groups: new Map([['kube_control_plane', ['cp1']], ['shelf', ['worker1', 'worker2']], ['workers', ['worker1', 'worker2']], ['kube_node', ['spare']]]),
   });
