@@ -45,6 +45,8 @@ export interface BaseOptions {
   readonly progress: Progress;
   /** More than one image is made of it. */
   readonly many?: boolean;
+  /** Nothing is encoded: a base that is one block stays one. */
+  readonly asItIs?: boolean;
 }
 
 /** Smaller images are one block whatever is done. */
@@ -75,7 +77,7 @@ export async function openBase(path: string, options: BaseOptions): Promise<Base
   });
   const { decoded } = image;
   const oneBlock = decoded.format === format && format !== 'raw' && !canSplice(decoded) && decoded.device.size > WORTH_BLOCKS;
-  if (!oneBlock) return base(image, kept ?? path, () => undefined);
+  if (!oneBlock || options.asItIs) return base(image, kept ?? path, () => undefined);
   try {
     progress.phase('encoding the base into blocks, once');
     const prepared = await prepare(decoded, await name(), options);

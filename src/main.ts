@@ -2,25 +2,14 @@
 /** The program: each verb calls one function. Modules are loaded by the verb that needs them, so that `--version` is quick. */
 import { createRequire } from 'node:module';
 import { Command, CommanderError, Option } from 'commander';
-import type { BuildOptions } from './build.js';
 import { action, amount, collect, encoding, FINDINGS, kubernetesVersion, size, USAGE, whole, type BuildFlags, type Common, type PrepareFlags, type ProfileFlags, type Work } from './command.js';
 import { RockberryError } from './errors.js';
 import { addFleetCommands } from './fleet-commands.js';
-import type { Terminal } from './terminal.js';
+import { addFlashCommands } from './flash-commands.js';
+import { profilesOf } from './profile-flags.js';
 import type { Target, Version } from './verify.js';
 
 const TARGETS: readonly Target[] = ['kubespray', 'kubeadm', 'k3s', 'rke2'];
-
-/** The profiles with what their variables get; secrets that nobody has given are asked for, where there is a terminal. */
-async function profilesOf(terminal: Terminal, { profile, set, vars, secret }: ProfileFlags): Promise<Pick<BuildOptions, 'profiles' | 'set' | 'varsFiles' | 'secrets' | 'answers'>> {
-  if (profile.length === 0) return { profiles: [] };
-  const { secretsOf } = await import('./profile.js');
-  const { missing, warnings } = secretsOf(profile, { set, varsFiles: vars, secrets: secret });
-  terminal.warn(warnings);
-  const answers = new Map<string, string>();
-  for (const { name, description } of missing) if (terminal.canAsk || secret.includes(name)) answers.set(name, await terminal.ask(`${name} (${description})`));
-  return { profiles: profile, set, varsFiles: vars, secrets: secret, answers };
-}
 
 const buildImage: Work<BuildFlags> = async (terminal, flags, image) => {
   const [{ build }, { buildText }, { openCache }] = await Promise.all([import('./build.js'), import('./report-text.js'), import('./cache/cache.js')]);
@@ -202,6 +191,7 @@ function program(): Command {
     .option('--prepend <words>', 'in front of the kernel command line, as the firmware does').option('--append <words>', 'at its end')
     .option('--memory <MiB>', 'of the machine', amount, 1024).option('--timeout <seconds>', 'end the machine then, with exit status 1', amount)
     .option('--print', 'print the command; start nothing').action(action(bootImage));
+  addFlashCommands(root);
   const fleet = addFleetCommands(root);
   const profile = root.command('profile').description('the profiles that ship, and checking your own');
   profile.command('list').description('the shipped profiles').action(action(profileList));

@@ -1,12 +1,13 @@
 /**
  * The only file that prints. Results go to stdout; progress, warnings and errors to stderr. On a terminal long work shows an ora spinner, elsewhere a line now
- * and then; with --json there is exactly one JSON document on stdout.
+ * and then; with --json there is exactly one JSON document on stdout, or, for work that other programs watch, one in each line.
  */
 import { writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';
 import ora, { type Ora } from 'ora';
 import { RockberryError } from './errors.js';
+import { paceMeter, type Pace } from './pace.js';
 import type { Finding, Progress } from './report.js';
 
 export interface TerminalOptions {
@@ -18,7 +19,8 @@ const LINE_EVERY = 5000; // milliseconds between two progress lines where there 
 const MARK: Record<Finding['severity'], string> = { error: 'error', warning: 'warning', info: 'note' };
 
 export class Terminal {
-  readonly progress: Progress;
+  progress: Progress;
+  #isStream = false;
 
   constructor(private readonly options: TerminalOptions) {
     const isWide = process.stderr.isTTY && process.stderr.columns > 0; // a terminal without a size (script, some CI) has 0: ora would clear lines without end
@@ -28,7 +30,14 @@ export class Terminal {
   /** A result: text for people, the document for programs. */
   result(text: string, document: unknown): void {
     this.progress.finish();
-    writeAll(this.options.json ? `${JSON.stringify(document, null, 2)}\n` : `${terminalText(text)}\n`);
+    writeAll(this.options.json ? `${this.#json(document)}\n` : `${terminalText(text)}\n`);
+  }
+
+  /** With --json: progress is on stdout too, a line each second; the result is the last line. */
+  stream(): void {
+    if (!this.options.json) return;
+    this.#isStream = true;
+    this.progress = streamProgress();
   }
 
   /** Whether results may be coloured: a terminal that was not asked to go without (no-color.org). */
@@ -83,11 +92,15 @@ export class Terminal {
     }
   }
 
+  #json(document: unknown): string {
+    return this.#isStream ? JSON.stringify(document) : JSON.stringify(document, null, 2);
+  }
+
   /** An error: one sentence and what to do; no stack trace unless --debug. */
   error(error: unknown): void {
     this.progress.finish();
     const { code, message, hint } = describeError(error);
-    if (this.options.json) writeAll(`${JSON.stringify({ error: { code, message, hint } }, null, 2)}\n`);
+    if (this.options.json) writeAll(`${this.#json({ error: { code, message, hint } })}\n`);
     process.stderr.write(terminalText(`rockberry: ${message}\n${hint === undefined ? '' : `  hint: ${hint}\n`}`));
     if (this.options.debug && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n${causes(error.cause)}`);
   }
@@ -199,17 +212,28 @@ function percent(done: number, total: number): string {
   return total > 0 ? `${Math.floor((100 * done) / total)} %` : humanBytes(done);
 }
 
+/** "34 %, 26 MiB/s, 1:07 left". */
+function advanced(done: number, total: number, pace: Pace | undefined): string {
+  if (!pace || total === 0) return percent(done, total);
+  const seconds = Math.ceil(pace.left);
+  return `${percent(done, total)}, ${humanBytes(pace.rate)}/s, ${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')} left`;
+}
+
+const clock = (): number => performance.now();
+
 function spinnerProgress(): Progress {
   let spinner: Ora | undefined;
   let text = '';
+  let pace = paceMeter(clock);
   return {
     phase(next) {
       text = next;
+      pace = paceMeter(clock);
       spinner ??= ora({ stream: process.stderr, discardStdin: false });
       spinner.start(text);
     },
     advance: (done, total) => {
-      if (spinner) spinner.text = `${text} ${percent(done, total)}`;
+      if (spinner) spinner.text = `${text} ${advanced(done, total, pace(done, total))}`;
     },
     finish: () => {
       spinner?.stop();
@@ -221,17 +245,45 @@ function spinnerProgress(): Progress {
 function lineProgress(): Progress {
   let text = '';
   let last = Date.now();
+  let pace = paceMeter(clock);
   return {
     phase(next) {
       text = next;
+      pace = paceMeter(clock);
       if (Date.now() - last < LINE_EVERY) return;
       last = Date.now();
       process.stderr.write(`${text}\n`);
     },
     advance(done, total) {
+      const now = pace(done, total);
       if (Date.now() - last < LINE_EVERY) return;
       last = Date.now();
-      process.stderr.write(`${text} ${percent(done, total)}\n`);
+      process.stderr.write(`${text} ${advanced(done, total, now)}\n`);
+    },
+    finish: () => undefined,
+  };
+}
+
+const STREAM_EVERY = 1000; // milliseconds
+
+/** A line when a phase begins, and one each second; rate in bytes a second and eta in seconds, null until they are known. */
+function streamProgress(): Progress {
+  let phase = '';
+  let last = 0;
+  let pace = paceMeter(clock);
+  const line = (done: number, total: number, now: Pace | undefined): void => {
+    last = Date.now();
+    writeAll(`${JSON.stringify({ phase, done, total, rate: now ? Math.round(now.rate) : null, eta: now ? Math.ceil(now.left) : null })}\n`);
+  };
+  return {
+    phase(next) {
+      phase = next;
+      pace = paceMeter(clock);
+      line(0, 0, undefined);
+    },
+    advance(done, total) {
+      const now = pace(done, total);
+      if (Date.now() - last >= STREAM_EVERY) line(done, total, now);
     },
     finish: () => undefined,
   };

@@ -7,7 +7,7 @@ import { hostError, readFully } from './host.js';
 const SECTOR = 512;
 
 /** The size of a block device in bytes: its stat says 0, and Node has no ioctl, so the last readable sector is searched for. */
-function probeSize(fd: number): number {
+export function deviceSize(fd: number): number {
   const sector = Buffer.alloc(SECTOR);
   const readable = (at: number): boolean => readSync(fd, sector, 0, SECTOR, at * SECTOR) === SECTOR;
   let end = 1;
@@ -24,7 +24,7 @@ function probeSize(fd: number): number {
 function sizeOf(fd: number, path: string): number {
   const stat = fstatSync(fd);
   if (stat.isDirectory()) throw new RockberryError('io', `expected an image file, found a directory: ${path}`);
-  if (stat.isBlockDevice()) return probeSize(fd);
+  if (stat.isBlockDevice()) return deviceSize(fd);
   if (!stat.isFile()) throw new RockberryError('io', `expected a file or a block device, found neither: ${path}`, { hint: 'write it to a file first' });
   return stat.size;
 }

@@ -120,7 +120,7 @@ export async function buildFleet(options: FleetOptions, prepared: Prepared): Pro
   }
 }
 
-function refuseErrors({ keepGoing }: FleetOptions, { findings, inventory }: Prepared): void {
+export function refuseErrors({ keepGoing }: Pick<FleetOptions, 'keepGoing'>, { findings, inventory }: Prepared): void {
   const errors = findings.filter(({ severity }) => severity === 'error');
   if (errors.length === 0 || keepGoing) return;
   const [{ subject, message, id }] = errors as [Finding];

@@ -1,0 +1,128 @@
+/** `flash`: an image, customized on the way if that is wanted, onto one card or several; whatever could be wrong with a card is asked before it is touched. */
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { rangeEnd } from '../bytes/ranges.js';
+import type { Cache } from '../cache/cache.js';
+import { RockberryError } from '../errors.js';
+import { mappedRanges } from '../image/mapped.js';
+import { silentProgress, type Finding, type Progress } from '../report.js';
+import { openCard, type Card } from './card.js';
+import { discardUnmapped } from './discard.js';
+import { flashCards, type Ending, type Job } from './engine.js';
+import { openJournal } from './journal.js';
+import { locate, type Place } from './locate.js';
+import { planCard, type CardPlan } from './plan.js';
+import { digestOf, openSource, refuseErrors, type Customization, type OpenSources, type Source } from './source.js';
+import { openTarget, type Target } from './target.js';
+
+export interface CardOptions {
+  readonly allowFixed: boolean;
+  readonly yes: boolean;
+  /** Reads before it writes, and writes what differs. */
+  readonly readFirst: boolean;
+  /** Reads everything back. */
+  readonly prove: boolean;
+  readonly cache?: Cache;
+  readonly progress?: Progress;
+  /** Where journals are kept; default: beside the user's cache. */
+  readonly journals?: string;
+}
+
+export interface FlashOptions extends CardOptions {
+  readonly image: string;
+  /** A disk, or a regular file. */
+  readonly device: string;
+  readonly customize: Customization;
+}
+
+export interface CardReport {
+  readonly device: string;
+  readonly node: string | null;
+  readonly isWritten: boolean;
+  /** Bytes of the raw image, and how many of them the card needs. */
+  readonly imageBytes: number;
+  readonly mappedBytes: number;
+  readonly written: number;
+  readonly skipped: number;
+  readonly verified: number;
+  readonly discarded: number;
+  /** Whether reading back was reading from the medium. */
+  readonly isDirect: boolean;
+  readonly findings: readonly Finding[];
+  readonly error: { readonly message: string; readonly hint: string | null; readonly places: readonly Place[] } | null;
+}
+
+export interface FlashReport {
+  readonly image: string;
+  readonly cards: readonly CardReport[];
+  readonly seconds: number;
+}
+
+export async function flash(options: FlashOptions): Promise<FlashReport> {
+  const target = await openTarget(options.device, { ...options, inputs: inputsOf(options) });
+  const progress = options.progress ?? silentProgress;
+  const sources = await openSource({ ...options, cache: options.cache, progress });
+  try {
+    return await flashSources(sources, [target], options);
+  } finally {
+    progress.finish();
+    sources.close();
+  }
+}
+
+function inputsOf({ image, customize }: FlashOptions): string[] {
+  return [image, ...(customize.kind === 'patch' ? [customize.patch] : [])];
+}
+
+/** One card for each source, in their order. */
+export async function flashSources({ base, sources }: OpenSources, targets: readonly Target[], options: CardOptions): Promise<FlashReport> {
+  const began = performance.now();
+  const progress = options.progress ?? silentProgress;
+  const pairs = sources.map((source, index) => ({ source, target: targets[index]!, plan: planOf(source, targets[index]!) }));
+  const opened: { source: Source; plan: CardPlan; card: Card; discarded: number; job: Job }[] = [];
+  try {
+    for (const { source, target, plan } of pairs) {
+      const card = openCard(target.path, { atLeast: plan.imageBytes, wipe: WIPED });
+      const journal = openJournal(options.journals ?? journalDirectory(), target.identity, digestOf(source));
+      const job = { card, plan, source: source.image.overlay, journal, compare: options.readFirst, prove: options.prove };
+      opened.push({ source, plan, card, job, discarded: 0 });
+      refuseTooSmall(card, plan);
+      if (target.disk && !options.readFirst && journal.known.size === 0) opened.at(-1)!.discarded = await discardUnmapped(card, target.disk, plan);
+    }
+    const endings = await flashCards(base.image.decoded, opened.map(({ job }) => job), progress);
+    return { image: base.image.path, cards: opened.map((one, index) => reportOf(one, endings[index]!)), seconds: (performance.now() - began) / 1000 };
+  } finally {
+    await Promise.all(opened.map(({ card }) => card.close()));
+  }
+}
+
+/** Bytes at the start of a card that a firmware reads first: the table of the old system. */
+const WIPED = 4096;
+
+function planOf(source: Source, { disk, path }: Target): CardPlan {
+  refuseErrors(source);
+  const { image } = source;
+  const plan = planCard(image.overlay.size, mappedRanges(image));
+  if (disk) refuseTooSmall({ path, size: disk.size }, plan);
+  return plan;
+}
+
+function refuseTooSmall({ path, size }: Pick<Card, 'path' | 'size'>, { cells, head }: CardPlan): void {
+  const needed = Math.max(0, ...[head, ...cells].flatMap(({ ranges }) => ranges.slice(-1).map(rangeEnd)));
+  if (size < needed) throw new RockberryError('refused', `expected a card of at least ${needed} bytes for this image, found ${size} on ${path}`, { hint: 'use a larger card' });
+}
+
+/** `$XDG_CACHE_HOME/rockberry/flash`, else ~/.cache/rockberry/flash. */
+function journalDirectory(): string {
+  const { XDG_CACHE_HOME } = process.env;
+  return join(XDG_CACHE_HOME?.startsWith('/') ? XDG_CACHE_HOME : join(homedir(), '.cache'), 'rockberry', 'flash');
+}
+
+function reportOf({ source, plan, card, discarded }: { source: Source; plan: CardPlan; card: Card; discarded: number }, ending: Ending): CardReport {
+  const tally = 'tally' in ending ? ending.tally : { written: 0, skipped: 0, verified: 0 };
+  const places = 'error' in ending && ending.differing ? locate(source.image, ending.differing) : [];
+  return {
+    device: resolve(card.path), node: source.node, isWritten: 'tally' in ending, imageBytes: plan.imageBytes, mappedBytes: plan.bytes, ...tally, discarded, isDirect: card.isDirect,
+    findings: source.findings, error: 'error' in ending ? { message: ending.error.message, hint: ending.error.hint ?? null, places } : null,
+  };
+}
