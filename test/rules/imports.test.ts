@@ -9,7 +9,7 @@ const SRC = join(import.meta.dirname, '../../src');
 const ROOMS: readonly (readonly [room: string, prefix: string])[] = [
   ['words', 'errors.ts'], ['words', 'report.ts'], ['words', 'bytes/'], ['device', 'device/'], ['codec', 'codec/'], ['partition', 'partition/'],
   ['interface', 'fs/filesystem.ts'], ['fs', 'fs/'], ['output', 'output/'], ['image', 'image/'], ['steps', 'steps/'], ['profile', 'profile.ts'], ['profile', 'profile/'],
-  ['verify', 'verify/'], ['cache', 'cache/'], ['verbs', 'build.ts'], ['verbs', 'write.ts'], ['verbs', 'read-back.ts'], ['verbs', 'base.ts'], ['verbs', 'base-memory.ts'], ['verbs', 'beside.ts'], ['verbs', 'prepare.ts'], ['verbs', 'inspect.ts'], ['verbs', 'verify.ts'], ['verbs', 'boot/'], ['text', 'verify-text.ts'], ['verbs', 'browse.ts'], ['verbs', 'diff.ts'], ['verbs', 'diff/'], ['text', 'diff-text.ts'], ['fleet', 'fleet/'], ['text', 'fleet-text.ts'], ['verbs', 'manifest-files.ts'], ['text', 'report-text.ts'], ['terminal', 'terminal.ts'], ['main', 'main.ts'], ['main', 'command.ts'], ['main', 'fleet-commands.ts'],
+  ['verify', 'verify/'], ['cache', 'cache/'], ['verbs', 'build.ts'], ['verbs', 'write.ts'], ['verbs', 'read-back.ts'], ['verbs', 'base.ts'], ['verbs', 'base-memory.ts'], ['verbs', 'beside.ts'], ['verbs', 'prepare.ts'], ['verbs', 'inspect.ts'], ['verbs', 'verify.ts'], ['verbs', 'boot/'], ['text', 'verify-text.ts'], ['verbs', 'browse.ts'], ['verbs', 'diff.ts'], ['verbs', 'diff/'], ['text', 'diff-text.ts'], ['fleet', 'fleet/'], ['text', 'fleet-text.ts'], ['flash', 'flash/'], ['text', 'audit-text.ts'], ['verbs', 'manifest-files.ts'], ['text', 'report-text.ts'], ['terminal', 'terminal.ts'], ['main', 'main.ts'], ['main', 'command.ts'], ['main', 'fleet-commands.ts'],
 ];
 
 const MAY: Readonly<Record<string, readonly string[]>> = {
@@ -27,9 +27,10 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   cache: ['words', 'device', 'output', 'codec'],
   verbs: ['words', 'device', 'interface', 'image', 'profile', 'codec', 'verify', 'output', 'steps', 'cache'],
   fleet: ['words', 'device', 'interface', 'image', 'profile', 'codec', 'verify', 'output', 'steps', 'cache', 'verbs'],
+  flash: ['words', 'device', 'interface', 'image', 'profile', 'codec', 'verify', 'output', 'steps', 'cache', 'verbs', 'fleet'],
   terminal: ['words'],
-  text: ['words', 'terminal', 'verbs', 'fleet'],
-  main: ['words', 'terminal', 'text', 'verbs', 'fleet', 'profile', 'cache'],
+  text: ['words', 'terminal', 'verbs', 'fleet', 'flash'],
+  main: ['words', 'terminal', 'text', 'verbs', 'fleet', 'flash', 'profile', 'cache'],
 };
 
 function sources(folder: string): string[] {
