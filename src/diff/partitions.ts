@@ -77,7 +77,8 @@ export interface Pair {
   readonly b: ImagePartition | undefined;
 }
 
-function mountPoint(image: Image, partition: ImagePartition): string | undefined {
+/** Where the running system has a filesystem, without a slash at the end: "" for the root; undefined for nowhere. The image has a root filesystem. */
+export function mountPoint(image: Image, partition: ImagePartition): string | undefined {
   if (partition === image.roles.root) return '';
   const path = partition === image.roles.boot ? image.tree().bootDirectory : image.mountedAt(partition);
   return path?.startsWith('/') && path !== '/' ? path.replace(/\/+$/, '') : undefined;

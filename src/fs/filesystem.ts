@@ -104,6 +104,18 @@ export interface Metadata {
   looksLike(block: Uint8Array): boolean;
 }
 
+/** What some bytes of a filesystem's device are, in words that make a name: "directory" about "/etc", "" about "/etc/hosts", "the journal" about nothing. */
+export interface Owner {
+  /** In bytes of the device. */
+  readonly range: Range;
+  /** "" for a file's own contents. */
+  readonly words: string;
+  /** Path in this filesystem, where the words lead to one; of a file with several names, one of them. */
+  readonly about: string | null;
+  /** Byte of the file, directory or link target at which the range begins; null for what is no part of their contents. */
+  readonly at: number | null;
+}
+
 /** A filesystem on a device of its own; a Tree joins several and is none. */
 export interface StoredFileSystem extends FileSystem {
   /**
@@ -118,6 +130,11 @@ export interface StoredFileSystem extends FileSystem {
   footprint(path: string): Range[];
   /** The entries of a directory, as list() gives them, with their footprints. */
   footprints(directory: string): Footprint[];
+  /**
+   * What stands at the bytes of the device, for people who ask what a damaged place belongs to: sorted, every byte of the ranges once. The work is one look
+   * at each inode (FAT: each chain) and at the directories on the way to what was met; parts that are damaged stay without a name.
+   */
+  owners(ranges: readonly Range[]): Owner[];
   /** The parts of a file that are no holes, in bytes of the file, sorted; the last one may end behind it. */
   written(path: string): Range[];
 }

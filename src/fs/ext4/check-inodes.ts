@@ -12,11 +12,11 @@ import { xattrBlockReferences } from './xattr.js';
 
 /** In use, but what as could not be read. */
 export const UNKNOWN_TYPE = 255;
-const RESIZE_INODE = 7;
-const DOUBLE_INDIRECT_AT = 0x28 + 13 * 4;
+export const RESIZE_INODE = 7;
+export const DOUBLE_INDIRECT_AT = 0x28 + 13 * 4;
 
-/** Visits every inode that has links, group by group. */
-export function checkInodes(volume: Volume, census: Census): void {
+/** Every inode that has links, by rising number. */
+export function* linkedInodes(volume: Volume): Iterable<Inode> {
   const { sb, groups } = volume;
   for (let group = 0; group < groups.count; group++) {
     const { flags, inodesUnused } = groups.descriptor(group);
@@ -24,12 +24,17 @@ export function checkInodes(volume: Volume, census: Census): void {
     const first = group * sb.inodesPerGroup + 1;
     for (let number = first; number < first + sb.inodesPerGroup - inodesUnused; number++) {
       const inode = volume.load(number);
-      if (inode.links === 0) continue;
-      const subject = `inode ${number}`;
-      census.types[number] = UNKNOWN_TYPE;
-      const sound = census.attempt('ext4.inode', subject, () => checkInode(volume, census, inode, subject));
-      if (!sound) census.blocksMissing = true;
+      if (inode.links !== 0) yield inode;
     }
+  }
+}
+
+export function checkInodes(volume: Volume, census: Census): void {
+  for (const inode of linkedInodes(volume)) {
+    const subject = `inode ${inode.number}`;
+    census.types[inode.number] = UNKNOWN_TYPE;
+    const sound = census.attempt('ext4.inode', subject, () => checkInode(volume, census, inode, subject));
+    if (!sound) census.blocksMissing = true;
   }
 }
 

@@ -6,7 +6,7 @@ import type { BlockDevice, ReadableDevice } from '../../device/device.js';
 import { RockberryError } from '../../errors.js';
 import type { Range } from '../../bytes/ranges.js';
 import type { Finding } from '../../report.js';
-import type { Attributes, Content, Entry, FileSystemInfo, Footprint, Metadata, OpenFileSystem, Stat, StoredFileSystem, Time } from '../filesystem.js';
+import type { Attributes, Content, Entry, FileSystemInfo, Footprint, Metadata, OpenFileSystem, Owner, Stat, StoredFileSystem, Time } from '../filesystem.js';
 import { decodeName, decodeText, encodeText } from '../names.js';
 import { allocatedBytes } from './allocated.js';
 import { applyAttributes, getXattrs } from './attributes.js';
@@ -17,6 +17,7 @@ import { footprintOf, layoutOf, writtenParts } from './footprint.js';
 import { type Inode, typeOfEntry } from './inode.js';
 import { metadataOf } from './metadata.js';
 import { Namespace } from './namespace.js';
+import { ownersOf } from './owners.js';
 import { freeBlocks, newestTime, readRawSuperblock, readSuperblock, type Superblock } from './superblock.js';
 import { readTarget, writeTarget } from './symlink.js';
 import { Volume } from './volume.js';
@@ -194,6 +195,10 @@ class Ext4 implements StoredFileSystem {
       }
       return found.sort((a, b) => (a.name < b.name ? -1 : 1));
     });
+  }
+
+  owners(ranges: readonly Range[]): Owner[] {
+    return this.volume.operate(() => ownersOf(this.volume, this.names.format, ranges));
   }
 
   written(path: string): Range[] {

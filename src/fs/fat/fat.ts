@@ -8,7 +8,7 @@ import { RockberryError } from '../../errors.js';
 import type { Range } from '../../bytes/ranges.js';
 import type { Finding } from '../../report.js';
 import type { BlockDevice } from '../../device/device.js';
-import type { Attributes, Content, Entry, FileSystemInfo, FileSystemOptions, Footprint, Metadata, OpenFileSystem, Stat, StoredFileSystem, Time } from '../filesystem.js';
+import type { Attributes, Content, Entry, FileSystemInfo, FileSystemOptions, Footprint, Metadata, OpenFileSystem, Owner, Stat, StoredFileSystem, Time } from '../filesystem.js';
 import { allocatedBytes } from './allocated.js';
 import { checkFat } from './check.js';
 import { ATTRIBUTE_READ_ONLY, volumeLabel } from './directory.js';
@@ -16,6 +16,7 @@ import type { FatFsModule } from './fatfs.js';
 import { loadFatFs } from './fatfs.js';
 import { footprintOf, layoutOf } from './footprint.js';
 import { readGeometry } from './geometry.js';
+import { ownersOf } from './owners.js';
 import type { Located } from './reader.js';
 import { FatReader, isDirectory } from './reader.js';
 import { decodeTime } from './time.js';
@@ -150,6 +151,10 @@ class Fat implements StoredFileSystem {
   footprints(directory: string): Footprint[] {
     const place = this.#existing(directory);
     return this.list(directory).map(({ name, type }) => ({ name, type, ranges: footprintOf(this.#reader, this.#reader.child(place, name)!) }));
+  }
+
+  owners(ranges: readonly Range[]): Owner[] {
+    return ownersOf(this.#reader, ranges);
   }
 
   written(path: string): Range[] {
