@@ -41,7 +41,7 @@ export async function linuxDisks(machine: Machine): Promise<readonly LinuxDisk[]
 }
 
 function partsOf(block: Block, places: (block: Block) => readonly string[]): FoundPart[] {
-  const self: FoundPart = { path: block.path, size: block.size, holds: block.holds, label: block.label, mountpoints: places(block), kind: 'disk' };
+  const self: FoundPart = { path: block.path, size: block.size, holds: block.holds, label: block.label, mountpoints: places(block), kind: 'whole' };
   const parts = below(block).map((part): FoundPart => ({ path: part.path, size: part.size, holds: part.holds, label: part.label, mountpoints: places(part), kind: part.type }));
   const distinct = [...new Map(parts.map((part) => [part.path, part])).values()];
   return self.holds === '' && self.mountpoints.length === 0 ? distinct : [self, ...distinct];

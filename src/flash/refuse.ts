@@ -18,7 +18,7 @@ export interface FoundDisk {
 }
 
 export interface FoundPart extends DiskPart {
-  /** "disk", "part", "lvm", "crypt", "raid1", "mpath", "dm"… */
+  /** "whole" (the disk itself), "part", and what uses it: "lvm", "crypt", "raid1", "mpath", "dm"… */
   readonly kind: string;
 }
 
@@ -58,7 +58,7 @@ function member(id: RefusalId, says: string, holds: RegExp, kinds: RegExp = /^\b
   };
 }
 
-const KNOWN_KIND = /^(?:disk|part|loop|volume|raid.*|md|linear|dmraid|lvm|crypt|bcache|mpath)$/;
+const KNOWN_KIND = /^(?:whole|part|volume|raid.*|md|linear|dmraid|lvm|crypt|bcache|mpath)$/;
 
 const RULES: readonly Rule[] = [
   { id: 'system', says: 'it holds the running system', find: mountedAt((place) => SYSTEM.test(place)) },
