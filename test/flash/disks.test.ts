@@ -102,6 +102,9 @@ describe('what the kernel says beside lsblk', () => {
     const disk = await findDisk('/dev/sdb', { machine: stick({ '/proc/self/mountinfo': '26 1 8:17 / /media/a\\040b\\134c rw - vfat /dev/sdb1 rw\n' }) });
     expect(message(disk, 'mounted')).toBe('it is mounted: /dev/sdb1 at /media/a b\\c');
   });
+  test('what only init sees, from a mount namespace of our own', async () => {
+    expect(ids(await findDisk('/dev/sdb', { machine: stick({ '/proc/1/mountinfo': '26 1 8:19 / / rw - ext4 /dev/sdb3 rw\n', '/proc/self/mountinfo': '26 1 0:5 / / rw - tmpfs none rw\n' }) }))).toEqual(['system']);
+  });
   test('an overlay without a device says nothing', async () => {
     expect(await mounted('26 1 0:30 / / rw - overlay overlay rw,lowerdir=/l,upperdir=/u,workdir=/w\n')).toEqual([]);
   });

@@ -49,6 +49,11 @@ describe('what versions say differently', () => {
     expect(one({ name: 'cciss!c0d0' }).path).toBe('/dev/cciss/c0d0');
   });
 
+  test('labels of 2.31 that are no JSON; a backslash before an x that is one', () => {
+    const [block] = parseLsblk(String.raw`{"blockdevices": [{"name": "sda", "type": "disk", "label": "a\x1bb\\x20", "model": "\\\x41"}]}`);
+    expect(block).toMatchObject({ label: 'a\x1bb\\x20', model: '\\A' });
+  });
+
   test('a discard that is no number is no discard; a sector size that is missing is 512', () => {
     expect(one({ 'disc-max': '4G', 'disc-gran': '0B' })).toMatchObject({ discard: { granularity: 0, max: 0 }, sector: 512 });
   });

@@ -59,6 +59,11 @@ test('no medium, read-only, fixed, and what is no disk', () => {
   expect(judge({ ...card, notDisk: 'it is memory', fixed: 'it is memory' })).toMatchObject({ removable: false, refusals: [{ id: 'not-a-disk', message: 'it is memory' }] });
 });
 
+test('what calls itself removable and has more than 2 TiB is fixed all the same', () => {
+  expect(ids({ disk: { ...card.disk, size: 2 ** 41 } })).toEqual([]);
+  expect(judge({ ...card, disk: { ...card.disk, size: 2 ** 41 + 512 } })).toMatchObject({ removable: false, refusals: [{ id: 'fixed', message: 'it has more than 2 TiB, as no card has' }] });
+});
+
 test('the order is of weight, whatever the order of the parts', () => {
   const parts = [{ ...part, holds: 'LVM2_member' }, { ...part, mountpoints: ['/mnt', '[SWAP]'] }, { ...part, mountpoints: ['/'] }];
   expect(ids({ parts, fixed: 'x' })).toEqual(['system', 'swap', 'mounted', 'lvm', 'fixed']);
