@@ -35,7 +35,7 @@ export async function linuxDisks(machine: Machine): Promise<readonly LinuxDisk[]
     const disk = judge({
       disk: factsOf(machine, block), platform: 'linux', notDisk, fixed: fixedBecause(machine, block, isEmmc.has(block.kernelName)), parts: partsOf(block, places),
     });
-    const inside = new Map(below(block).filter(({ type }) => type !== 'dm').map(({ kernelName, type }) => [`/dev/${kernelName}`, type]));
+    const inside = new Map(below(block).map(({ kernelName, type }) => [`/dev/${kernelName}`, type]));
     return { disk, kernelPath, inside, isListed: notDisk === '' && !(disk.size === 0 && /^(?:loop|nbd|dm-)/.test(block.kernelName)) };
   });
 }

@@ -126,6 +126,10 @@ describe('without udev, blkid says what lies on a disk', () => {
   test.each([['nothing, or not allowed to read', 2], ['several filesystems', 8]])('%s', async (_name, status) => {
     expect(ids(await findDisk('/dev/sdb', { machine: answer({ status, output: '' }) }))).toEqual([]);
   });
+  test('it is not asked where lsblk itself knows', async () => {
+    const lsblk = JSON.stringify({ blockdevices: [{ name: 'loop0', type: 'loop', size: 512, fstype: 'ext4' }] });
+    expect(await findDisk('/dev/loop0', { machine: captured({ udev: false, programs: { lsblk } }) })).toMatchObject({ parts: [{ holds: 'ext4' }] });
+  });
   test('busybox has a blkid that cannot say it, and some have none', async () => {
     const hint = { code: 'missing-program', hint: 'install util-linux, not only busybox' };
     await expect(findDisk('/dev/sdb', { machine: answer({ status: 1, output: '' }) })).rejects.toMatchObject(hint);
@@ -137,13 +141,18 @@ describe('stable ids', () => {
   test('by model and serial first, by number alone last; those of parts and of other disks are none', async () => {
     const links = {
       '/dev/disk/by-id/nvme-eui.0025385000000001': '/dev/nvme0n1', '/dev/disk/by-id/nvme-Samsung_SSD_980_S0000001': '/dev/nvme0n1', '/dev/disk/by-id/nvme-Samsung_SSD_980_S0000001_1': '/dev/nvme0n1',
-      '/dev/disk/by-id/nvme-Samsung_SSD_980_S0000001-part1': '/dev/nvme0n1p1', '/dev/disk/by-id/usb-Generic_Flash_Disk_0001-0:0': '/dev/sda',
+      '/dev/disk/by-id/nvme-Samsung_SSD_980_S0000001-part1': '/dev/nvme0n1p1', '/dev/disk/by-id/usb-Generic_Flash_Disk_0001-0:0': '/dev/sda', '/dev/disk/by-id/scsi-350000000000000001': '/dev/sda',
     };
     const disks = await listDisks({ machine: withListing('stick-whole-and-nvme.json', { links }) });
     expect(disks.map((disk) => disk.ids)).toEqual([
-      ['/dev/disk/by-id/nvme-Samsung_SSD_980_S0000001', '/dev/disk/by-id/nvme-Samsung_SSD_980_S0000001_1', '/dev/disk/by-id/nvme-eui.0025385000000001'], ['/dev/disk/by-id/usb-Generic_Flash_Disk_0001-0:0'],
+      ['/dev/disk/by-id/nvme-Samsung_SSD_980_S0000001', '/dev/disk/by-id/nvme-Samsung_SSD_980_S0000001_1', '/dev/disk/by-id/nvme-eui.0025385000000001'], ['/dev/disk/by-id/usb-Generic_Flash_Disk_0001-0:0', '/dev/disk/by-id/scsi-350000000000000001'],
     ]);
   });
+});
+
+test('disks are listed in the order of their numbers', async () => {
+  const lsblk = JSON.stringify({ blockdevices: ['loop10', 'sdb', 'loop2', 'sda'].map((name) => ({ name, type: name.startsWith('loop') ? 'loop' : 'disk', size: 512 })) });
+  expect((await listDisks({ machine: captured({ programs: { lsblk } }) })).map(({ path }) => path)).toEqual(['/dev/loop2', '/dev/loop10', '/dev/sda', '/dev/sdb']);
 });
 
 describe('finding', () => {

@@ -15,6 +15,15 @@ test('Apple silicon: the sealed system volume is mounted as a snapshot; a card i
   expect(verdicts(await listDisks({ machine: recent }))).toEqual({ '/dev/disk0': ['system', 'fixed'], '/dev/disk4': ['mounted'], '/dev/disk5': [], '/dev/disk6': ['mounted', 'read-only', 'fixed'] });
 });
 
+test('a container says what it is stored on in the list, or in its own answer', async () => {
+  const list = dataFile('mac-2024-list.plist');
+  const own = dataFile('mac-2024-disk3.plist');
+  for (const change of [{ 'diskutil -plist': list.replace('APFSPhysicalStores', 'Other') }, { 'diskutil disk3': own.replace('APFSPhysicalStores', 'Other') }]) {
+    const programs = { 'diskutil -plist': list, 'diskutil disk3': own, ...Object.fromEntries(['disk0', 'disk4', 'disk5', 'disk6'].map((disk) => [`diskutil ${disk}`, dataFile(`mac-2024-${disk}.plist`)])), ...change };
+    expect(verdicts(await listDisks({ machine: captured({ platform: 'darwin', programs }) }))).toMatchObject({ '/dev/disk0': ['system', 'fixed'] });
+  }
+});
+
 test('a card, in full', async () => {
   expect(await findDisk('/dev/rdisk4', { machine: recent })).toEqual({
     path: '/dev/disk4', ids: [], size: 31914983424, model: 'MassStorageClass', serial: '', bus: 'usb', removable: true, readOnly: false, sector: 512, discard: { granularity: 0, max: 0 },

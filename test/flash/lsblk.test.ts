@@ -74,6 +74,13 @@ test('no devices at all, in words of 2.27 and of 2.41', () => {
   expect(parseLsblk('{\n   "blockdevices": [\n\n   ]\n}\n')).toEqual([]);
 });
 
+test('empty readers and all columns are asked for, in bytes', async () => {
+  const asked: string[] = [];
+  const machine = captured({ programs: { lsblk: '' } });
+  await listBlocks({ ...machine, run: (program, args) => { asked.push([program, ...args].join(' ')); return machine.run(program, args); } });
+  expect(asked).toEqual(['lsblk --json --bytes --all --output-all']);
+});
+
 test('no lsblk, and one without --json', async () => {
   await expect(listBlocks(captured({}))).rejects.toMatchObject({ code: 'missing-program', hint: 'install util-linux (2.27 or newer)' });
   const old = { 'lsblk --output-all': { status: 1, output: '' }, 'lsblk --help': 'Options:\n -a, --all\n -P, --pairs\n' };
