@@ -20,14 +20,10 @@ const shortened = (text: string, width: number): string => (text.length > width 
 
 function details(disk: Disk): string[] {
   const id = disk.ids[0];
-  const mounted = disk.parts.flatMap(({ path, mountpoints }) => mountpoints.map((place) => `${path} at ${place}`));
-  return [
-    ...(id === undefined ? [] : [`${INDENT}${printable(id)}`]),
-    ...(mounted.length === 0 ? [] : wrapped(printable(`mounted: ${mounted.join(', ')}`))),
-    ...verdict(disk).flatMap((line) => wrapped(printable(line))),
-  ];
+  return [...(id === undefined ? [] : [`${INDENT}${printable(id)}`]), ...verdict(disk).flatMap((line) => wrapped(printable(line)))];
 }
 
+/** Whatever is mounted is refused, so the reasons say where, too. */
 function verdict({ path, ids, refusals }: Disk): string[] {
   if (refusals.length === 0) return [`may be written: rockberry flash IMAGE ${ids[0] ?? `${path} --yes`}`];
   const isOnlyFixed = refusals.length === 1 && refusals[0]!.id === 'fixed';

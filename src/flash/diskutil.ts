@@ -77,7 +77,7 @@ function storesOf(entry: Listed, of: Info): string[] {
 export const wholeOf = (name: string): string => /^disk\d+/.exec(name)?.[0] ?? name;
 
 function partsOf(entry: Listed, kind: string): FoundPart[] {
-  const self = { ...toPart(entry, kind === 'part' ? 'disk' : kind), holds: /_scheme$/.test(entry.Content) ? '' : entry.Content };
+  const self = { ...toPart(entry, kind === 'part' ? 'whole' : kind), holds: /_scheme$/.test(entry.Content) ? '' : entry.Content };
   const parts = [...(entry.Partitions ?? []), ...(entry.APFSVolumes ?? [])].map((part) => toPart(part, kind));
   return self.mountpoints.length > 0 || (self.holds !== '' && parts.length === 0) ? [self, ...parts] : parts;
 }

@@ -35,13 +35,13 @@ export async function linuxDisks(machine: Machine): Promise<readonly LinuxDisk[]
     const disk = judge({
       disk: factsOf(machine, block), platform: 'linux', notDisk, fixed: fixedBecause(machine, block, isEmmc.has(block.kernelName)), parts: partsOf(block, places),
     });
-    const inside = new Map(below(block).filter(({ type }) => type !== 'dm').map(({ kernelName, type }) => [`/dev/${kernelName}`, type]));
+    const inside = new Map(below(block).map(({ kernelName, type }) => [`/dev/${kernelName}`, type]));
     return { disk, kernelPath, inside, isListed: notDisk === '' && !(disk.size === 0 && /^(?:loop|nbd|dm-)/.test(block.kernelName)) };
   });
 }
 
 function partsOf(block: Block, places: (block: Block) => readonly string[]): FoundPart[] {
-  const self: FoundPart = { path: block.path, size: block.size, holds: block.holds, label: block.label, mountpoints: places(block), kind: 'disk' };
+  const self: FoundPart = { path: block.path, size: block.size, holds: block.holds, label: block.label, mountpoints: places(block), kind: 'whole' };
   const parts = below(block).map((part): FoundPart => ({ path: part.path, size: part.size, holds: part.holds, label: part.label, mountpoints: places(part), kind: part.type }));
   const distinct = [...new Map(parts.map((part) => [part.path, part])).values()];
   return self.holds === '' && self.mountpoints.length === 0 ? distinct : [self, ...distinct];

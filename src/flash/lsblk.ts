@@ -61,11 +61,14 @@ const toBlock = (given: unknown): Block => {
 /** Old versions print kernel names as paths with --paths, and `!` where sysfs has it for `/` (cciss!c0d0). */
 const baseName = (name: string): string => name.replace(/^\/dev\//, '').replaceAll('!', '/');
 
+/** Up to 2.32 labels and models with other characters than ASCII are escaped as `\\xC3`, which JSON has not (etcher#2614). */
+const validJson = (output: string): string => output.replace(/(?<!\\)((?:\\\\)*)\\x([0-9a-f]{2})/gi, '$1\\u00$2');
+
 /** What `lsblk --json --bytes` printed. Errors: `io` when it is not that. */
 export function parseLsblk(output: string): readonly Block[] {
   if (output.trim() === '') return []; // 2.27…2.36 print nothing when there is no block device
   try {
-    return z.object({ blockdevices: z.array(z.unknown()) }).parse(JSON.parse(output)).blockdevices.map(toBlock);
+    return z.object({ blockdevices: z.array(z.unknown()) }).parse(JSON.parse(validJson(output))).blockdevices.map(toBlock);
   } catch (cause) {
     const reason = cause instanceof z.ZodError ? cause.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ') : String(cause);
     throw new RockberryError('io', `expected block devices as JSON of lsblk, found something else: ${reason}`, { cause });

@@ -34,9 +34,12 @@ export function parseSwaps(text: string): readonly string[] {
   });
 }
 
+/** Our own view, and that of init where we may read it: a shell in a mount namespace of its own (unshare, snap, a unit's PrivateMounts) does not see what is mounted. */
+const VIEWS = ['/proc/self/mountinfo', '/proc/1/mountinfo'];
+
 /** Where a block device is mounted: what lsblk says and what the kernel says. */
 export function placesOf(machine: Machine, all: readonly Block[]): (block: Block) => readonly string[] {
-  const mounts = parseMountinfo(machine.text('/proc/self/mountinfo'));
+  const mounts = VIEWS.flatMap((file) => parseMountinfo(machine.text(file)));
   const swaps = new Set(parseSwaps(machine.text('/proc/swaps')));
   const own = (block: Block): string[] => [
     ...block.mountpoints,

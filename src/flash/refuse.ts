@@ -18,7 +18,7 @@ export interface FoundDisk {
 }
 
 export interface FoundPart extends DiskPart {
-  /** "disk", "part", "lvm", "crypt", "raid1", "mpath", "dm"… */
+  /** "whole" (the disk itself), "part", and what uses it: "lvm", "crypt", "raid1", "mpath", "dm"… */
   readonly kind: string;
 }
 
@@ -58,7 +58,7 @@ function member(id: RefusalId, says: string, holds: RegExp, kinds: RegExp = /^\b
   };
 }
 
-const KNOWN_KIND = /^(?:disk|part|loop|volume|raid.*|md|linear|dmraid|lvm|crypt|bcache|mpath)$/;
+const KNOWN_KIND = /^(?:whole|part|volume|raid.*|md|linear|dmraid|lvm|crypt|bcache|mpath)$/;
 
 const RULES: readonly Rule[] = [
   { id: 'system', says: 'it holds the running system', find: mountedAt((place) => SYSTEM.test(place)) },
@@ -91,9 +91,13 @@ function judged(rule: Rule, disk: FoundDisk): Refusal[] {
   return [{ id: rule.id, message: `${rule.says}: ${found.slice(0, SHOWN).map(({ what }) => what).join(', ')}${more}`, ...(hint === undefined ? {} : { hint }) }];
 }
 
+/** Bytes. No SDXC card has more (SD Physical Layer 3.01), but some USB bridges call the hard disk behind them removable. */
+const LARGEST_CARD = 2 ** 41;
+
 /** Judges a disk. The weightiest reason comes first, `fixed` last. */
 export function judge(found: FoundDisk): Disk {
-  const { disk, parts, notDisk, fixed } = found;
+  const { disk, parts, notDisk } = found;
+  const fixed = found.fixed || (disk.size > LARGEST_CARD ? 'it has more than 2 TiB, as no card has' : '');
   const refusals: Refusal[] = RULES.flatMap((rule) => judged(rule, found));
   if (notDisk !== '') refusals.push({ id: 'not-a-disk', message: notDisk });
   else if (disk.size === 0) refusals.push(fixed === '' ? { id: 'no-medium', message: 'no card is in it', hint: 'put one in, and look again' } : { id: 'no-medium', message: 'it has no medium: its size is 0' });
