@@ -2,12 +2,12 @@
  * One image for all nodes: it holds what each of them has alone, and the program that finds out at the first boot which of them the board is, and puts that in
  * place (profiles/files/rockberry-node). What all nodes have in common is in the image as always.
  */
-import { readFileSync } from 'node:fs';
 import { equalBytes } from '../bytes/fields.js';
 import { RockberryError } from '../errors.js';
 import type { Tree } from '../fs/filesystem.js';
 import type { BoundStep } from '../profile.js';
 import type { Finding } from '../report.js';
+import { shippedFile } from '../shipped.js';
 import { makeParents, notAsAsked } from '../steps/content.js';
 import { filesStep } from '../steps/files.js';
 import { checkOwner, checkPlaced, namesIn, place, type Placed } from '../steps/placed.js';
@@ -29,7 +29,6 @@ const STEP = 'golden';
 /** What minted host keys count as: with another node's, one can pretend to be that node. */
 const HOST_KEYS = { secret: 'ssh_host_keys', path: /^\/etc\/ssh\/ssh_host_[^/]*_key$/ };
 const DIRECTORIES = [NODES, `${NODES}/contents`, `${NODES}/entries`];
-const shippedFile = (name: string): string => readFileSync(new URL(`../../profiles/files/${name}`, import.meta.url), 'utf8'); // the same from src/ and from dist/
 
 /**
  * The steps that make an image the golden one, and what there is to know about it. Errors: `refused` for secrets that were not allowed, `profile` for nodes

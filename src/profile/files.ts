@@ -1,8 +1,8 @@
 /** Profile files: where they are, what each says, and the order in which "extends" puts them. */
 import { existsSync, readdirSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { RockberryError } from '../errors.js';
+import { PROFILES } from '../shipped.js';
 import { locate, placeOf, readYaml, syntaxProblems, type Located, type Problem, type YamlFile } from './document.js';
 import { suggestion } from './nearest.js';
 import { checkValue } from './problems.js';
@@ -16,17 +16,14 @@ export interface ProfileFile {
   readonly located: Located;
 }
 
-/** The package's own profiles; the same distance from src/profile and from dist/profile. */
-const SHIPPED = fileURLToPath(new URL('../../profiles/', import.meta.url));
-
 export function shippedNames(): string[] {
-  return readdirSync(SHIPPED).filter((name) => name.endsWith('.yaml')).map((name) => name.slice(0, -'.yaml'.length)).sort();
+  return readdirSync(PROFILES).filter((name) => name.endsWith('.yaml')).map((name) => name.slice(0, -'.yaml'.length)).sort();
 }
 
 /** The file of a shipped name or a path (relative to `directory`). Errors: `profile` when there is neither. */
 export function findProfile(reference: string, directory: string): string {
   if (!/[/\\]|\.ya?ml$/.test(reference)) {
-    const path = join(SHIPPED, `${reference}.yaml`);
+    const path = join(PROFILES, `${reference}.yaml`);
     if (existsSync(path)) return path;
     throw new RockberryError('profile', `expected the name of a shipped profile or the path of a file, found "${reference}"${suggestion(reference, shippedNames())}`, {
       hint: `shipped: ${shippedNames().join(', ')}; a file of your own is written with its ending, ./${reference}.yaml`,
@@ -91,7 +88,7 @@ export function asError(problems: readonly Problem[]): RockberryError {
 
 /** How messages name a file: a shipped one by its own name, others as seen from here. */
 function displayName(path: string): string {
-  if (path.startsWith(SHIPPED)) return basename(path);
+  if (path.startsWith(PROFILES)) return basename(path);
   const seen = relative(process.cwd(), path);
   return seen.startsWith('..') ? path : seen;
 }

@@ -1,12 +1,11 @@
 /** The root filesystem grown to the whole disk, once, at the first boot: only the node knows how large its card is. */
-import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import type { Finding } from '../report.js';
 import type { Tree } from '../fs/filesystem.js';
+import { shippedFile } from '../shipped.js';
 import { checkOnce, placeOnce, type Once } from './once.js';
 import type { Step } from './step.js';
 
-const SCRIPT = new URL('../../profiles/files/grow-root.sh', import.meta.url); // the same from src/ and from dist/
 const KUBERNETES = ['containerd.service', 'crio.service', 'docker.service', 'kubelet.service', 'k3s.service', 'k3s-agent.service', 'rke2-server.service', 'rke2-agent.service'];
 
 const schema = z.union([z.literal(true), z.strictObject({})]).describe('true: grow the root partition and its filesystem at the first boot.');
@@ -26,7 +25,7 @@ export const growRootStep: Step<true | Record<string, never>> = {
 
 /** Before whatever would fill the disk or measure it. */
 function once(): Once {
-  return { name: 'grow-root', description: 'Grow the root partition and its filesystem', script: readFileSync(SCRIPT, 'utf8'), after: [], wants: [], before: KUBERNETES, isOrdered: false };
+  return { name: 'grow-root', description: 'Grow the root partition and its filesystem', script: shippedFile('grow-root.sh'), after: [], wants: [], before: KUBERNETES, isOrdered: false };
 }
 
 function checkTool(tree: Tree): Finding[] {

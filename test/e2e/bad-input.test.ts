@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { left, rockberry, ROOT, scratch, type Outcome } from '../support/cli.js';
 import { sfdiskParts, type Part } from '../support/disk.js';
 import { needs, run } from '../support/oracle.js';
+import { unpack } from '../support/unpack.js';
 
 const SAMPLE = join(ROOT, 'images/rocky9-pi-sample.img.xz');
 const folder = scratch();
@@ -73,7 +74,7 @@ describe('metadata of the raw image', () => {
   let parts: Part[];
 
   beforeAll(() => {
-    run('sh', ['-c', 'xz -dc "$1" | cp --sparse=always /dev/stdin "$2"', 'sh', SAMPLE, raw]);
+    unpack(SAMPLE, raw);
     parts = sfdiskParts(raw);
   });
   afterAll(() => rmSync(raw, { force: true }));

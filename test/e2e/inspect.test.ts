@@ -6,6 +6,7 @@ import type { ImageReport } from '../../src/inspect.js';
 import { rockberry, rockberryJson, ROOT, scratch } from '../support/cli.js';
 import { debugfsCat, mtype, sfdiskParts, type Part } from '../support/disk.js';
 import { needs, run } from '../support/oracle.js';
+import { unpack } from '../support/unpack.js';
 
 const test = needs('sfdisk', 'debugfs', 'mtype', 'xz', 'cp');
 const folder = scratch();
@@ -15,7 +16,7 @@ let parts: Part[];
 
 beforeAll(() => {
   if (run('sh', ['-c', 'command -v sfdisk xz cp']).status !== 0) return;
-  run('sh', ['-c', 'xz -dc "$1" | cp --sparse=always /dev/stdin "$2"', 'sh', packed, raw]);
+  unpack(packed, raw);
   parts = sfdiskParts(raw);
 });
 

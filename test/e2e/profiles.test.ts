@@ -11,6 +11,7 @@ import type { BuildResult } from '../../src/build.js';
 import { PROGRAM, rockberry, rockberryJson, ROOT, scratch, type Outcome } from '../support/cli.js';
 import { debugfsCat, debugfsStat, e2fsck, extractPolicy, mtype, policyLabel, sfdiskParts, type Part } from '../support/disk.js';
 import { needs, run } from '../support/oracle.js';
+import { unpack } from '../support/unpack.js';
 import { releases, settingsOf, TOKEN } from '../profiles/material.js';
 
 const test = needs('e2fsck', 'debugfs', 'mtype', 'sfdisk', 'xz', 'matchpathcon');
@@ -84,7 +85,7 @@ describe.each([{ sample: 'rocky9-pi-sample', boot: '/boot' }, { sample: 'rocky9-
   beforeAll(async () => {
     writeFileSync(secret, `${TOKEN}\n`, { mode: 0o644 });
     built = await rockberryJson(['build', packed, ...SERVERS, '--secret', `token=${secret}`, '--image-only', '-o', join(folder, 'out.img.xz')], options);
-    run('sh', ['-c', 'xz -dc "$1" | cp --sparse=always /dev/stdin "$2"', 'sh', built.output!, raw]);
+    unpack(built.output!, raw);
     [firmware, , root] = sfdiskParts(raw) as [Part, Part, Part];
   });
 

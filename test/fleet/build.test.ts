@@ -8,6 +8,7 @@ import type { FleetReport, NodeReport } from '../../src/fleet/model.js';
 import { PROGRAM, rockberry, rockberryJson, ROOT, scratch } from '../support/cli.js';
 import { needs, output } from '../support/oracle.js';
 import { smallImage, smallPrograms } from '../support/small.js';
+import { unpack } from '../support/unpack.js';
 
 const SAMPLE = join(ROOT, 'images/rocky9-pi-sample.img.xz');
 const ROOT_OFFSET = 1_593_344 * 512; // the legacy family's root partition
@@ -46,8 +47,7 @@ describe('a fleet of three, with minted identities', () => {
 
   needs('debugfs', 'xz', 'ssh-keygen')('names, addresses, keys and machine-ids are distinct, each where it belongs', () => {
     const seen = names.map((name) => {
-      const raw = at('raw.img');
-      output('sh', ['-c', 'xz -dc "$1" | dd of="$2" bs=1M conv=sparse iflag=fullblock status=none', 'sh', at('out', `${name}.img.xz`), raw]);
+      const raw = unpack(at('out', `${name}.img.xz`), at('raw.img'));
       const cat = (path: string): string => output('debugfs', ['-R', `cat ${path}`, `${raw}?offset=${ROOT_OFFSET}`]).toString();
       const stat = (path: string): string => output('debugfs', ['-R', `stat ${path}`, `${raw}?offset=${ROOT_OFFSET}`]).toString();
       expect(stat('/etc/ssh/ssh_host_ed25519_key')).toMatch(/Mode:\s+06[04]0[\s\S]*system_u:object_r:sshd_key_t:s0/);

@@ -3,7 +3,8 @@ import { createHash } from 'node:crypto';
 import { chmodSync, linkSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeEach, describe, expect, test } from 'vitest';
+import { rolldown } from 'rolldown';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { checkOutput, stageOutput } from '../../src/output/atomic.js';
 
 const root = mkdtempSync(join(tmpdir(), 'rockberry-atomic-'));
@@ -143,7 +144,12 @@ describe('a full disk', () => {
 });
 
 const program = join(import.meta.dirname, 'stage-child.mjs');
-const atomic = join(import.meta.dirname, '../../dist/output/atomic.js'); // built before the tests; a child cannot run TypeScript
+const atomic = join(root, 'atomic.mjs');
+
+beforeAll(async () => {
+  const bundle = await rolldown({ input: join(import.meta.dirname, '../../src/output/atomic.ts'), platform: 'node' }); // a child cannot run TypeScript
+  await bundle.write({ file: atomic });
+});
 
 test('a limit on the size of files is no-space too, and leaves nothing', () => {
   const ran = spawnSync('sh', ['-c', 'ulimit -f 4096; exec "$@"', 'sh', process.execPath, program, atomic, out, '0']);

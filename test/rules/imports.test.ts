@@ -7,7 +7,7 @@ const SRC = join(import.meta.dirname, '../../src');
 
 /** Rooms in the order of the house; a file belongs to the first room whose prefix it has. */
 const ROOMS: readonly (readonly [room: string, prefix: string])[] = [
-  ['words', 'errors.ts'], ['words', 'report.ts'], ['words', 'pace.ts'], ['words', 'bytes/'], ['device', 'device/'], ['codec', 'codec/'], ['partition', 'partition/'],
+  ['words', 'errors.ts'], ['words', 'report.ts'], ['words', 'pace.ts'], ['words', 'bytes/'], ['device', 'device/'], ['codec', 'codec/'], ['partition', 'partition/'], ['words', 'shipped.ts'],
   ['interface', 'fs/filesystem.ts'], ['fs', 'fs/'], ['output', 'output/'], ['image', 'image/'], ['steps', 'steps/'], ['profile', 'profile.ts'], ['profile', 'profile/'],
   ['verify', 'verify/'], ['cache', 'cache/'], ['verbs', 'build.ts'], ['verbs', 'write.ts'], ['verbs', 'read-back.ts'], ['verbs', 'base.ts'], ['verbs', 'base-memory.ts'], ['verbs', 'beside.ts'], ['verbs', 'prepare.ts'], ['verbs', 'inspect.ts'], ['verbs', 'verify.ts'], ['verbs', 'boot/'], ['text', 'verify-text.ts'], ['verbs', 'browse.ts'], ['verbs', 'diff.ts'], ['verbs', 'diff/'], ['text', 'diff-text.ts'], ['fleet', 'fleet/'], ['text', 'fleet-text.ts'], ['verbs', 'manifest-files.ts'], ['text', 'report-text.ts'], ['terminal', 'terminal.ts'], ['main', 'main.ts'], ['main', 'command.ts'], ['main', 'fleet-commands.ts'], ['main', 'flash-commands.ts'], ['main', 'profile-flags.ts'], ['flash', 'flash/'], ['text', 'flash-text.ts'], ['text', 'devices-text.ts'], ['text', 'audit-text.ts'],
 ];
