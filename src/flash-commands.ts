@@ -1,6 +1,6 @@
 /** The verbs that write to cards, and look at them. */
 import type { Command } from 'commander';
-import { action, collect, type ProfileFlags, type Work } from './command.js';
+import { action, collect, type Common, type ProfileFlags, type Work } from './command.js';
 import { RockberryError } from './errors.js';
 import type { CardOptions, FlashReport } from './flash/flash.js';
 import type { Customization } from './flash/source.js';
@@ -79,6 +79,13 @@ async function givenOf(terminal: Terminal, flags: ProfileFlags): Promise<{ profi
   return { profiles, given: { set, varsFiles, secrets, answers } };
 }
 
+const devices: Work<Common> = async (terminal) => {
+  const [{ listDisks }, { devicesText }] = await Promise.all([import('./flash/disks.js'), import('./devices-text.js')]);
+  const disks = await listDisks();
+  terminal.result(devicesText(disks), { disks });
+  return 0;
+};
+
 interface FixFlags extends ProfileFlags {
   readonly allowFixed?: boolean;
   readonly yes?: boolean;
@@ -113,6 +120,7 @@ function withSafety(command: Command): Command {
 
 /** Adds the verbs to the program. */
 export function addFlashCommands(root: Command): void {
+  root.command('devices').description('the disks of this machine, and why each may or may not be written').action(action(devices));
   const flashing = root.command('flash').description('write an image to a card, only what it needs, and read it back').argument('[image]', 'in any format; with --fleet, instead of the inventory\'s own')
     .argument('[device]', 'the card, by its stable id (/dev/disk/by-id/…); or a file');
   withSafety(withProfiles(flashing, 'customize it on the way; repeat for several')).option('--patch <file>', 'a node\'s patch, applied on the way')
