@@ -1,6 +1,6 @@
 /** `rockberry flash` as people run it, onto loop devices and files; the judges are bmaptool, e2fsck, fsck.vfat, sfdisk and cmp. */
 import { spawn } from 'node:child_process';
-import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync, rmSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
@@ -30,12 +30,30 @@ beforeAll(async () => {
   image.close();
 });
 
-/** A file for a card, with something on it. */
-function cardFile(fill = 0x55): string {
+/** A file for a card, with something on it where the first and the last partition of the image begin. */
+function cardFile(): string {
   const path = join(folder, `card${next++}`);
-  writeFileSync(path, Buffer.alloc(CARD, fill));
+  wear(path);
   return path;
 }
+
+function wear(path: string): void {
+  writeFileSync(path, Buffer.alloc(4 << 20, 0x55));
+  truncateSync(path, CARD);
+  const handle = openSync(path, 'r+');
+  writeSync(handle, Buffer.alloc(4 << 20, 0x55), 0, 4 << 20, 40 << 20);
+  closeSync(handle);
+}
+
+/** The first sector of a card; nothing was written when it is as it was. */
+function start(card: string): Buffer {
+  const [handle, sector] = [openSync(card, 'r'), Buffer.alloc(512)];
+  readSync(handle, sector, 0, 512, 0);
+  closeSync(handle);
+  return sector;
+}
+
+const isUntouched = (card: string): boolean => start(card).every((byte) => byte === 0x55);
 
 function flash(...args: string[]): Promise<Outcome> {
   return rockberry(['flash', ...args], { env: { XDG_CACHE_HOME: cacheHome } });
@@ -114,7 +132,7 @@ describe('customized while it is written', () => {
     const { status, stderr } = await flash(raw, card, '-p', 'kubespray-node', '--set', 'authorized_keys=none', '--yes');
     expect(status).toBe(2);
     expect(stderr.split('\n').filter((line) => line.startsWith('rockberry: '))).toHaveLength(1);
-    expect(readFileSync(card).every((byte) => byte === 0x55)).toBe(true);
+    expect(isUntouched(card)).toBe(true);
   });
 
   oracles('nodes of a fleet: by patch, by name, and several at once', async () => {
@@ -148,7 +166,7 @@ describe('what is refused, before a byte is written', () => {
   oracles('a file that holds something', async () => {
     const card = cardFile();
     await refused(/is a file that holds \d+ bytes already\n {2}hint: to write over it: --yes/, raw, card);
-    expect(readFileSync(card).every((byte) => byte === 0x55)).toBe(true);
+    expect(isUntouched(card)).toBe(true);
   });
 
   oracles('the image itself', () => refused(/is the image itself/, raw, raw, '--yes'));
@@ -190,11 +208,11 @@ describe('after an interruption', () => {
       await Promise.race([setTimeout(delay), exit]);
       child.kill('SIGKILL');
       const [status] = await exit as [number | null];
-      const hasTable = readFileSync(card).subarray(510, 512).toString('hex') === '55aa';
+      const hasTable = start(card).subarray(510).toString('hex') === '55aa';
       if (hasTable) expect(unequal(card)).toBe(0); // the first MiB comes last: a card that boots is whole
       if (status === 0) {
         ended++;
-        writeFileSync(card, Buffer.alloc(CARD, 0x55)); // a card that is done is done: the next round begins with another
+        wear(card); // a card that is done is done: the next round begins with another
       }
     }
     expect(await flashed(image, device, ...SURE)).toMatchObject({ isWritten: true });
@@ -247,7 +265,7 @@ describe('a card that does not keep what was written', () => {
     const card = cardFile();
     const { status, stdout } = await lying(card, { LIE_AT: String(contentOf('/usr/share/data7') + 12345) }, '--yes');
     expect({ status, stdout }).toMatchObject({ status: 5, stdout: expect.stringMatching(/FAILED: expected .* to read back as it was written, found 512 bytes that differ\n.*partition 2.*\/usr\/share\/data7/) });
-    expect(readFileSync(card).subarray(0, 4096).every((byte) => byte === 0)).toBe(true);
+    expect(start(card).every((byte) => byte === 0)).toBe(true);
   });
 
   withLies('a flipped byte anywhere in the mapped ranges is found', async () => {
