@@ -5,11 +5,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { left, rockberry, ROOT, scratch, type Outcome } from '../support/cli.js';
 import { sfdiskParts, type Part } from '../support/disk.js';
 import { needs, run } from '../support/oracle.js';
+import { compact, compactPrograms } from '../support/compact.js';
 import { unpack } from '../support/unpack.js';
 
 const SAMPLE = join(ROOT, 'images/rocky9-pi-sample.img.xz');
 const folder = scratch();
-const oracles = needs('xz', 'sfdisk', 'debugfs', 'mke2fs');
+const oracles = needs('xz', 'debugfs', 'mke2fs', ...compactPrograms);
 let cases = 0;
 
 /** A fresh folder with the case's base in it; the build must fail, and the folder must hold afterwards what it held before. */
@@ -74,7 +75,7 @@ describe('metadata of the raw image', () => {
   let parts: Part[];
 
   beforeAll(() => {
-    unpack(SAMPLE, raw);
+    compact(unpack(SAMPLE, raw), 256); // some cases are found only when all of it was encoded and read back
     parts = sfdiskParts(raw);
   });
   afterAll(() => rmSync(raw, { force: true }));
@@ -131,15 +132,15 @@ describe('metadata of the raw image', () => {
   oracles('a journal that needs recovery', () => refused(4, /journal.*recovery|recovery.*journal/is, copy((file) => {
     run('debugfs', ['-w', '-R', 'feature +needs_recovery', `${file}?offset=${ext4()}`]);
   })));
-  oracles('a truncated raw image', () => refused(3, /ends|truncated|beyond/i, copy((file) => truncateSync(file, 2 ** 31))));
+  oracles('a truncated raw image', () => refused(3, /ends|truncated|beyond/i, copy((file) => truncateSync(file, 2 ** 30))));
   oracles('a full filesystem: nothing half-written', async () => {
     const big = join(folder, 'big.bin');
     writeFileSync(big, 'x');
-    truncateSync(big, 2 ** 32 - 4096);
+    truncateSync(big, 2 ** 29);
     writeFileSync(join(folder, 'full.yaml'), 'name: full\ndescription: too much\nsteps:\n  - files:\n      - { path: /big, source: big.bin }\n');
     const noise = openSync(big, 'r+'); // zeros would become holes
     const piece = Buffer.alloc(1 << 20, 0x5a);
-    for (let at = 0; at < 3 * 2 ** 30; at += piece.length) writeSync(noise, piece, 0, piece.length, at);
+    for (let at = 0; at < 2 ** 28; at += piece.length) writeSync(noise, piece, 0, piece.length, at);
     closeSync(noise);
     await refused(5, /space|full|free/i, copy(() => undefined), ['-p', join(folder, 'full.yaml')]);
     rmSync(big);

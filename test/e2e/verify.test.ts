@@ -7,6 +7,7 @@ import { left, rockberry, ROOT, scratch, type CliOptions, type Outcome } from '.
 import { debugfs, debugfsStat, extractPolicy, policyLabel, sfdiskParts, type Part } from '../support/disk.js';
 import { needs, output, run } from '../support/oracle.js';
 import { smallImage, smallPrograms } from '../support/small.js';
+import { unpack } from '../support/unpack.js';
 
 const SAMPLE = join(ROOT, 'images/rocky9-pi-sample.img.xz');
 const folder = scratch();
@@ -220,8 +221,9 @@ steps:
       content: "[Unit]\\nDescription=x\\n[Service]\\nType=oneshot\\nExecStart=${SCRIPT}\\n[Install]\\nWantedBy=multi-user.target\\n"
       enable: true
 `);
-    const outcome = await rockberry(['build', SAMPLE, '-p', profile, '-o', built, '--image-only', '--no-cache']);
+    const outcome = await rockberry(['build', SAMPLE, '-p', profile, '-o', `${built}.xz`, '--image-only']);
     expect(outcome.stderr).not.toMatch(/^rockberry:/m);
+    unpack(`${built}.xz`, built);
     root = sfdiskParts(built)[2]!;
   });
 

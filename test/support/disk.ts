@@ -11,14 +11,25 @@ export function sfdiskParts(image: string): Part[] {
   return partitiontable.partitions.map((part) => ({ ...part, start: part.start * 512, size: part.size * 512 }));
 }
 
+const PIECE = 1 << 20;
+const ZEROS = Buffer.alloc(PIECE);
+
+/** Whether all of it, at most 1 MiB, is zero. A callback for each byte would take minutes for a large image. */
+export const isZeros = (piece: Buffer): boolean => piece.equals(ZEROS.subarray(0, piece.length));
+
+/** Copies bytes from one open file to another, where holes stay holes. */
+export function copyRange(from: number, start: number, to: number, offset: number, length: number): void {
+  const piece = Buffer.alloc(PIECE);
+  for (let at = 0; at < length; at += PIECE) {
+    const count = readSync(from, piece, 0, Math.min(PIECE, length - at), start + at);
+    if (!isZeros(piece.subarray(0, count))) writeSync(to, piece, 0, count, offset + at);
+  }
+}
+
 /** Copies a partition into a file of its own, sparse, for oracles that take no offset. */
 export function extractPart(image: string, { start, size }: Part, file: string): string {
   const [from, to] = [openSync(image, 'r'), openSync(file, 'w')];
-  const piece = Buffer.alloc(1 << 20);
-  for (let at = 0; at < size; at += piece.length) {
-    const count = readSync(from, piece, 0, Math.min(piece.length, size - at), start + at);
-    if (piece.subarray(0, count).some((byte) => byte !== 0)) writeSync(to, piece, 0, count, at);
-  }
+  copyRange(from, start, to, 0, size);
   ftruncateSync(to, size);
   closeSync(from);
   closeSync(to);

@@ -4,6 +4,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { closeSync, ftruncateSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { isZeros } from './disk.js';
 import { oracleEnvironment, output } from './oracle.js';
 
 interface XzBlock { readonly packed: Buffer; readonly offset: number; readonly size: number }
@@ -52,11 +53,10 @@ export function unpack(packed: string, raw: string): string {
 }
 
 const PIECE = 65_536;
-const ZEROS = Buffer.alloc(PIECE);
 
 function writeData(file: number, plain: Buffer, offset: number): void {
   for (let at = 0; at < plain.length; at += PIECE) {
     const piece = plain.subarray(at, at + PIECE);
-    if (!piece.equals(ZEROS.subarray(0, piece.length))) writeSync(file, piece, 0, piece.length, offset + at);
+    if (!isZeros(piece)) writeSync(file, piece, 0, piece.length, offset + at);
   }
 }
