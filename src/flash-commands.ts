@@ -1,6 +1,6 @@
 /** The verbs that write to cards, and look at them. */
 import type { Command } from 'commander';
-import { action, collect, type Common, type ProfileFlags, type Work } from './command.js';
+import { action, collect, FINDINGS, type Common, type ProfileFlags, type Work } from './command.js';
 import { RockberryError } from './errors.js';
 import type { CardOptions, FlashReport } from './flash/flash.js';
 import type { Customization } from './flash/source.js';
@@ -86,6 +86,20 @@ const devices: Work<Common> = async (terminal) => {
   return 0;
 };
 
+interface AuditFlags extends Common {
+  readonly manifest?: string;
+  readonly base?: string;
+  readonly all?: boolean;
+}
+
+const audit: Work<AuditFlags> = async (terminal, flags, image) => {
+  if (flags.manifest === undefined) throw new RockberryError('usage', 'expected --manifest FILE, found none', { hint: 'the .json beside the image, the fleet.json of a fleet, or a node\'s patch' });
+  const [{ audit: auditCard }, { auditText }] = await Promise.all([import('./flash/audit.js'), import('./audit-text.js')]);
+  const result = await auditCard({ image: image!, manifest: flags.manifest, progress: terminal.progress, ...(flags.base !== undefined && { base: flags.base }) });
+  terminal.result(auditText(result, { all: flags.all ?? false }), result);
+  return result.findings.length > 0 ? FINDINGS : 0;
+};
+
 interface FixFlags extends ProfileFlags {
   readonly allowFixed?: boolean;
   readonly yes?: boolean;
@@ -130,4 +144,7 @@ export function addFlashCommands(root: Command): void {
     .option('--no-cache', 'do not use the cache of builds').action(action(flash));
   withSafety(withProfiles(root.command('fix').description('customize a card or a raw image in place; --undo takes it back').argument('<device>'), 'what to apply; repeat for several'))
     .option('--dry-run', 'print what would change; write nothing').option('--undo', 'take the last fix of this card back').action(action(fix));
+  root.command('audit').description('which node a card is, and which files are not as they were flashed; exit 1 when there are some').argument('<device>', 'a card, or an image in any format; it is only read')
+    .option('--manifest <file>', 'the .json beside its image, the fleet.json of its fleet, or its patch').option('--base <file>', 'the image that was flashed: then every file is compared')
+    .option('--all', 'show what a running system changes by itself, too').action(action(audit));
 }
