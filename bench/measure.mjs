@@ -5,10 +5,14 @@ import { readdirSync, readFileSync } from 'node:fs';
 function tree(pid) {
   try {
     const children = readdirSync(`/proc/${pid}/task`).flatMap((task) => readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').trim().split(' ').filter(Boolean));
-    return [pid, ...children.flatMap((child) => tree(Number(child)))];
+    return [pid, ...children.filter((child) => commandOf(child) !== commandOf(pid)).flatMap((child) => tree(Number(child)))]; // between fork and exec a child is its parent once more
   } catch {
     return [];
   }
+}
+
+function commandOf(pid) {
+  return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
 }
 
 function resident(pid) {

@@ -6,6 +6,7 @@ import type { CardOptions, FlashReport } from './flash/flash.js';
 import type { Customization } from './flash/source.js';
 import { profilesOf } from './profile-flags.js';
 import type { GivenValues } from './profile/given.js';
+import { hasErrors } from './report.js';
 import type { Terminal } from './terminal.js';
 
 /** Exit status: a card could not be written, or did not keep what was. */
@@ -39,7 +40,8 @@ const flash: Work<FlashFlags> = async (terminal, flags, first, second) => {
     ? await flashOne({ ...options, image: first!, device: second!, customize: await customizationOf(terminal, flags) })
     : await flashFleet(terminal, flags, [first, second].filter((one) => one !== undefined));
   terminal.result(flashText(result), result);
-  return result.cards.every(({ isWritten }) => isWritten) ? 0 : IO;
+  if (result.cards.some(({ error }) => error !== null)) return IO;
+  return result.cards.every(({ isWritten }) => isWritten) ? 0 : FINDINGS;
 };
 
 /** `[IMAGE] --fleet INVENTORY --slot NODE=DEVICE…`, or `[IMAGE] DEVICE --fleet INVENTORY --node NAME`. */
@@ -120,7 +122,7 @@ const fix: Work<FixFlags> = async (terminal, flags, device) => {
   if (flags.profile.length === 0) throw new RockberryError('usage', 'expected --profile NAME, found none', { hint: 'see: rockberry profile list' });
   const result = await fixCard({ ...options, ...await givenOf(terminal, flags), dryRun: flags.dryRun ?? false });
   terminal.result(fixText(result), result);
-  return 0;
+  return hasErrors(result.findings) ? FINDINGS : 0;
 };
 
 function withProfiles(command: Command, about: string): Command {

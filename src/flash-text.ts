@@ -2,6 +2,7 @@
 import type { FixReport, UndoReport } from './flash/fix.js';
 import type { CardReport, FlashReport } from './flash/flash.js';
 import { placeText } from './flash/locate.js';
+import { hasErrors } from './report.js';
 import { findingLines, humanBytes, printable } from './terminal.js';
 
 export function flashText({ image, cards, seconds }: FlashReport): string {
@@ -13,7 +14,7 @@ function cardLines(card: CardReport): string[] {
   const name = node === null ? printable(device) : `${printable(device)} (${printable(node)})`;
   const notes = findingLines(findings);
   if (error) return [`${name}: FAILED: ${error.message}`, ...(error.places.length > 0 ? [`  ${placeText(error.places)}`] : []), ...(error.hint === null ? [] : [`  hint: ${error.hint}`]), ...notes];
-  return [`${name}: ${amounts(card)}`, ...notes];
+  return [card.isWritten ? `${name}: ${amounts(card)}` : `${name}: not written, because of these errors:`, ...notes];
 }
 
 function amounts({ written, skipped, verified, discarded, isDirect }: CardReport): string {
@@ -28,7 +29,7 @@ export function fixText({ device, tookBack, changed, files, findings, undo }: Fi
   return [
     ...(tookBack ? [`${printable(device)}: an earlier fix that was interrupted was taken back first`] : []),
     ...touched.map(({ path, action }) => `  ${action.padEnd(9)} ${printable(path)}`), ...findingLines(findings),
-    changed.length === 0 ? `${printable(device)}: nothing to change` : `${printable(device)}: ${humanBytes(bytes)} ${undo === null ? 'would change' : `changed and read back; to take it back: rockberry fix ${printable(device)} --undo`}`,
+    hasErrors(findings) ? `${printable(device)}: not written, because of these errors` : changed.length === 0 ? `${printable(device)}: nothing to change` : `${printable(device)}: ${humanBytes(bytes)} ${undo === null ? 'would change' : `changed and read back; to take it back: rockberry fix ${printable(device)} --undo`}`,
   ].join('\n');
 }
 

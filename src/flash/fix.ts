@@ -13,10 +13,10 @@ import { openImageFile, requireRoles, type Image } from '../image/image.js';
 import { loadProfiles } from '../profile.js';
 import type { GivenValues } from '../profile/given.js';
 import { maskedError, maskedValue } from '../profile/masking.js';
-import { silentProgress, type FileAction, type Finding, type Progress } from '../report.js';
+import { hasErrors, silentProgress, type FileAction, type Finding, type Progress } from '../report.js';
 import { openCard, type Card } from './card.js';
 import { changeInPlace, takeBack, type TakeBackOptions } from './in-place.js';
-import { judged, refuseErrors } from './source.js';
+import { judged } from './source.js';
 import { openTarget } from './target.js';
 import { openUndo, type UndoStore } from './undo.js';
 
@@ -40,6 +40,7 @@ export interface FixReport {
   /** Bytes that differ from what was there. */
   readonly changed: readonly Range[];
   readonly files: readonly FileAction[];
+  /** With an error among them nothing is written. */
   readonly findings: readonly Finding[];
   /** The file that can take it back; null when nothing was written. */
   readonly undo: string | null;
@@ -57,10 +58,9 @@ export async function fix(options: FixOptions): Promise<FixReport> {
     requireRoles(image);
     await applySteps(image, profiles.steps, progress);
     const findings = await judged(image, profiles.steps, profiles, progress);
-    refuseErrors({ node: null, image, findings });
     const changed = image.overlay.changes();
     const report = { device, tookBack, changed, files: maskedValue(image.tree().actions(), profiles.mask), findings };
-    if (changed.length === 0 || options.dryRun) return { ...report, undo: null };
+    if (changed.length === 0 || options.dryRun || hasErrors(findings)) return { ...report, undo: null };
     progress.phase(`writing ${device}`);
     await changeInPlace(card, image.overlay, changed, store);
     return { ...report, undo: store.path };

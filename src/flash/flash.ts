@@ -5,14 +5,14 @@ import { rangeEnd } from '../bytes/ranges.js';
 import type { Cache } from '../cache/cache.js';
 import { RockberryError } from '../errors.js';
 import { mappedRanges } from '../image/mapped.js';
-import { silentProgress, type Finding, type Progress } from '../report.js';
+import { hasErrors, silentProgress, type Finding, type Progress } from '../report.js';
 import { openCard, type Card } from './card.js';
 import { discardUnmapped } from './discard.js';
 import { flashCards, type Ending, type Job } from './engine.js';
 import { openJournal } from './journal.js';
 import { locate, type Place } from './locate.js';
 import { planCard, type CardPlan } from './plan.js';
-import { digestOf, openSource, refuseErrors, type Customization, type OpenSources, type Source } from './source.js';
+import { digestOf, openSource, type Customization, type OpenSources, type Source } from './source.js';
 import { openTarget, type Target } from './target.js';
 
 export interface CardOptions {
@@ -49,6 +49,7 @@ export interface CardReport {
   /** Whether reading back was reading from the medium. */
   readonly isDirect: boolean;
   readonly findings: readonly Finding[];
+  /** null also when the image has errors: then the findings say why nothing was written. */
   readonly error: { readonly message: string; readonly hint: string | null; readonly places: readonly Place[] } | null;
 }
 
@@ -74,25 +75,50 @@ function inputsOf({ image, customize }: FlashOptions): string[] {
   return [image, ...(customize.kind === 'patch' ? [customize.patch] : [])];
 }
 
-/** One card for each source, in their order. */
+interface Opened {
+  readonly source: Source;
+  readonly plan: CardPlan;
+  readonly card: Card;
+  readonly discarded: number;
+  readonly job: Job;
+}
+
+/** One card for each source, in their order. An image that a check found an error in is not written to anything. */
 export async function flashSources({ base, sources }: OpenSources, targets: readonly Target[], options: CardOptions): Promise<FlashReport> {
   const began = performance.now();
-  const progress = options.progress ?? silentProgress;
   const pairs = sources.map((source, index) => ({ source, target: targets[index]!, plan: planOf(source, targets[index]!) }));
-  const opened: { source: Source; plan: CardPlan; card: Card; discarded: number; job: Job }[] = [];
+  const opened = new Map<Source, Opened>();
   try {
-    for (const { source, target, plan } of pairs) {
-      const card = openCard(target.path, { atLeast: plan.imageBytes, wipe: WIPED });
-      const journal = openJournal(options.journals ?? journalDirectory(), target.identity, digestOf(source));
-      const job = { card, plan, source: source.image.overlay, journal, compare: options.readFirst, prove: options.prove };
-      opened.push({ source, plan, card, job, discarded: 0 });
-      refuseTooSmall(card, plan);
-      if (target.disk && !options.readFirst && journal.known.size === 0) opened.at(-1)!.discarded = await discardUnmapped(card, target.disk, plan);
-    }
-    const endings = await flashCards(base.image.decoded, opened.map(({ job }) => job), progress);
-    return { image: base.image.path, cards: opened.map((one, index) => reportOf(one, endings[index]!)), seconds: (performance.now() - began) / 1000 };
+    for (const pair of pairs) if (!hasErrors(pair.source.findings)) opened.set(pair.source, await openPair(pair, options));
+    const jobs = [...opened.values()];
+    const endings = await flashCards(base.image.decoded, jobs.map(({ job }) => job), options.progress ?? silentProgress);
+    const cards = pairs.map((pair) => {
+      const one = opened.get(pair.source);
+      return one ? reportOf(one, endings[jobs.indexOf(one)]!) : unwritten(pair);
+    });
+    return { image: base.image.path, cards, seconds: (performance.now() - began) / 1000 };
   } finally {
-    await Promise.all(opened.map(({ card }) => card.close()));
+    await Promise.all([...opened.values()].map(({ card }) => card.close()));
+  }
+}
+
+interface Pair {
+  readonly source: Source;
+  readonly target: Target;
+  readonly plan: CardPlan;
+}
+
+async function openPair({ source, target, plan }: Pair, options: CardOptions): Promise<Opened> {
+  const card = openCard(target.path, { atLeast: plan.imageBytes, wipe: WIPED });
+  try {
+    refuseTooSmall(card, plan);
+    const journal = openJournal(options.journals ?? journalDirectory(), target.identity, digestOf(source));
+    const isFresh = !options.readFirst && journal.known.size === 0;
+    const discarded = target.disk && isFresh ? await discardUnmapped(card, target.disk, plan) : 0;
+    return { source, plan, card, discarded, job: { card, plan, source: source.image.overlay, journal, compare: options.readFirst, prove: options.prove } };
+  } catch (error) {
+    await card.close();
+    throw error;
   }
 }
 
@@ -100,7 +126,6 @@ export async function flashSources({ base, sources }: OpenSources, targets: read
 const WIPED = 4096;
 
 function planOf(source: Source, { disk, path }: Target): CardPlan {
-  refuseErrors(source);
   const { image } = source;
   const plan = planCard(image.overlay.size, mappedRanges(image));
   if (disk) refuseTooSmall({ path, size: disk.size }, plan);
@@ -118,11 +143,18 @@ function journalDirectory(): string {
   return join(XDG_CACHE_HOME?.startsWith('/') ? XDG_CACHE_HOME : join(homedir(), '.cache'), 'rockberry', 'flash');
 }
 
-function reportOf({ source, plan, card, discarded }: { source: Source; plan: CardPlan; card: Card; discarded: number }, ending: Ending): CardReport {
+function reportOf({ source, plan, card, discarded }: Opened, ending: Ending): CardReport {
   const tally = 'tally' in ending ? ending.tally : { written: 0, skipped: 0, verified: 0 };
   const places = 'error' in ending && ending.differing ? locate(source.image, ending.differing) : [];
   return {
     device: resolve(card.path), node: source.node, isWritten: 'tally' in ending, imageBytes: plan.imageBytes, mappedBytes: plan.bytes, ...tally, discarded, isDirect: card.isDirect,
     findings: source.findings, error: 'error' in ending ? { message: ending.error.message, hint: ending.error.hint ?? null, places } : null,
+  };
+}
+
+function unwritten({ source, target, plan }: Pair): CardReport {
+  return {
+    device: resolve(target.path), node: source.node, isWritten: false, imageBytes: plan.imageBytes, mappedBytes: plan.bytes, written: 0, skipped: 0, verified: 0, discarded: 0, isDirect: false,
+    findings: source.findings, error: null,
   };
 }

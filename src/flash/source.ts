@@ -110,10 +110,3 @@ export function digestOf({ image }: Pick<Source, 'image'>): string {
   for (const { offset, length } of image.overlay.changes()) hash.update(`${offset}+${length}\n`).update(image.overlay.read(offset, length));
   return hash.digest('hex');
 }
-
-/** An image with errors is not written to anything. */
-export function refuseErrors({ node, findings }: Source): void {
-  const [first] = findings.filter(({ severity }) => severity === 'error');
-  if (!first) return;
-  throw new RockberryError('profile', `${node === null ? '' : `${node}: `}expected an image without errors, found: ${first.subject}: ${first.message} [${first.id}]`, { hint: first.hint });
-}

@@ -135,6 +135,14 @@ describe('customized while it is written', () => {
     expect(isUntouched(card)).toBe(true);
   });
 
+  oracles('nor an image that its installer would not accept: the findings say why, with exit status 1', async () => {
+    const [card, profile] = [cardFile(), join(folder, 'demanding.yaml')];
+    writeFileSync(profile, 'name: demanding\ndescription: asks for a node of Kubespray and does nothing for it\nreadiness: kubespray\nsteps: []\n');
+    const { status, stdout } = await flash(raw, card, '-p', profile, '--yes');
+    expect({ status, stdout }).toEqual({ status: 1, stdout: expect.stringMatching(/not written, because of these errors:\n {2}error: .* \[[a-z-]+\]/) });
+    expect(isUntouched(card)).toBe(true);
+  });
+
   oracles('nodes of a fleet: by patch, by name, and several at once', async () => {
     const inventory = join(folder, 'fleet.yaml');
     writeFileSync(inventory, `image: ${raw}\nprofiles: [node]\nnodes:\n  a1: {}\n  a2: {}\n`);
