@@ -10,7 +10,7 @@ const reported = [...new Set([...source.matchAll(/\breport ([a-z-]+) (?:ok|fail|
 
 const byId = (checks: readonly Check[], id: string): Check => checks.find((check) => check.id === id)!;
 
-describe.each(SHELLS)('$name', (shell) => {
+describe.each(SHELLS.map((shell, index) => ({ ...shell, index })))('$name', ({ index, ...shell }) => {
   const given = needs(...shell.programs);
 
   given('a healthy node passes every check, whatever it is for', () => {
@@ -21,8 +21,8 @@ describe.each(SHELLS)('$name', (shell) => {
     }
   });
 
-  // Every defect is one change; what it says of the check is all that is asked here.
-  given.each(DEFECTS)('$id: $name', ({ id, node, args = [], status, says, hint, reason = '' }) => {
+  // Every defect is one change; what it says of the check is all that is asked here. The first shell sees all of them, each other one every other: that shells agree is what output.test.ts shows.
+  given.each(DEFECTS.filter((_, at) => index === 0 || at % 2 === index - 1))('$id: $name', ({ id, node, args = [], status, says, hint, reason = '' }) => {
     const ran = preflight({ ...HEALTHY, ...node }, args, shell);
     const check = byId(ran.result.checks, id);
     expect(check).toMatchObject({ status, reason });
