@@ -33,7 +33,12 @@ export class RockberryError extends Error {
 
 /** Exit status for an error: 2 usage or profile, 3 corrupt or unsupported input, 4 refused for safety, 5 I/O or a missing program. */
 export function exitStatus(error: unknown): number {
-  return error instanceof RockberryError ? STATUS[error.code] : 5;
+  return error instanceof RockberryError ? statusOf(error.code) : 5;
+}
+
+/** The same by its code alone. */
+export function statusOf(code: ErrorCode): number {
+  return STATUS[code];
 }
 
 /** Adds where it happened ("partition 3 (ext4): …") in front of an error's sentence; other errors keep their own text as the cause. */

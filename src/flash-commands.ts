@@ -1,16 +1,13 @@
 /** The verbs that write to cards, and look at them. */
 import type { Command } from 'commander';
 import { action, collect, FINDINGS, type Common, type ProfileFlags, type Work } from './command.js';
-import { RockberryError } from './errors.js';
+import { RockberryError, statusOf } from './errors.js';
 import type { CardOptions, FlashReport } from './flash/flash.js';
 import type { Customization } from './flash/source.js';
 import { profilesOf } from './profile-flags.js';
 import type { GivenValues } from './profile/given.js';
 import { hasErrors } from './report.js';
 import type { Terminal } from './terminal.js';
-
-/** Exit status: a card could not be written, or did not keep what was. */
-const IO = 5;
 
 interface CardFlags extends ProfileFlags {
   readonly allowFixed?: boolean;
@@ -40,7 +37,8 @@ const flash: Work<FlashFlags> = async (terminal, flags, first, second) => {
     ? await flashOne({ ...options, image: first!, device: second!, customize: await customizationOf(terminal, flags) })
     : await flashFleet(terminal, flags, [first, second].filter((one) => one !== undefined));
   terminal.result(flashText(result), result);
-  if (result.cards.some(({ error }) => error !== null)) return IO;
+  const failed = result.cards.find(({ error }) => error !== null);
+  if (failed?.error) return statusOf(failed.error.code);
   return result.cards.every(({ isWritten }) => isWritten) ? 0 : FINDINGS;
 };
 

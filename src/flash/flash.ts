@@ -3,7 +3,7 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { rangeEnd } from '../bytes/ranges.js';
 import type { Cache } from '../cache/cache.js';
-import { RockberryError } from '../errors.js';
+import { RockberryError, type ErrorCode } from '../errors.js';
 import { mappedRanges } from '../image/mapped.js';
 import { hasErrors, silentProgress, type Finding, type Progress } from '../report.js';
 import { openCard, type Card } from './card.js';
@@ -50,7 +50,7 @@ export interface CardReport {
   readonly isDirect: boolean;
   readonly findings: readonly Finding[];
   /** null also when the image has errors: then the findings say why nothing was written. */
-  readonly error: { readonly message: string; readonly hint: string | null; readonly places: readonly Place[] } | null;
+  readonly error: { readonly code: ErrorCode; readonly message: string; readonly hint: string | null; readonly places: readonly Place[] } | null;
 }
 
 export interface FlashReport {
@@ -148,7 +148,7 @@ function reportOf({ source, plan, card, discarded }: Opened, ending: Ending): Ca
   const places = 'error' in ending && ending.differing ? locate(source.image, ending.differing) : [];
   return {
     device: resolve(card.path), node: source.node, isWritten: 'tally' in ending, imageBytes: plan.imageBytes, mappedBytes: plan.bytes, ...tally, discarded, isDirect: card.isDirect,
-    findings: source.findings, error: 'error' in ending ? { message: ending.error.message, hint: ending.error.hint ?? null, places } : null,
+    findings: source.findings, error: 'error' in ending ? { code: ending.error.code, message: ending.error.message, hint: ending.error.hint ?? null, places } : null,
   };
 }
 

@@ -260,6 +260,17 @@ async function lying(card: string, lies: Record<string, string>, ...args: string
 
 const withLies = needs(...smallPrograms, 'gcc', 'debugfs');
 
+oracles('an image that is damaged in the middle: exit status 3, the block is named, and the card does not get its first MiB', async () => {
+  const [image, card] = [join(folder, 'damaged.img.xz'), cardFile()];
+  run('sh', ['-c', 'xz -c -0 --block-size=4MiB < "$1" > "$2"', 'sh', raw, image]);
+  const bytes = readFileSync(image);
+  bytes[bytes.length >> 1]! ^= 1;
+  writeFileSync(image, bytes);
+  const { status, stdout } = await flash(image, card, '--yes');
+  expect({ status, stdout }).toEqual({ status: 3, stdout: expect.stringMatching(/FAILED: .*damaged.img.xz: xz block at offset \d+/) });
+  expect(start(card).every((byte) => byte === 0)).toBe(true);
+});
+
 describe('a card that does not keep what was written', () => {
   /** Bytes of the image where the file's content begins, by debugfs. */
   function contentOf(path: string): number {
