@@ -107,7 +107,8 @@ function partitionChanges(base: Image, card: Image): Omit<Compared, 'paths'> {
   const setAside: SetAside[] = [];
   for (const { number, change, fields, before, after } of comparePartitions(base, card)) {
     const path = `partition ${number}`;
-    const others = fields.filter((field) => field !== 'size' || after!.size < before!.size);
+    const others = fields.filter((field) => field !== 'mountedAt' && (field !== 'size' || after!.size < before!.size)); // where it is mounted is fstab's word, a file's
+    if (change === 'changed' && others.length === 0 && !fields.includes('size')) continue;
     if (change === 'changed' && others.length === 0) setAside.push({ path, reason: 'it was grown to the end of the card' });
     else {
       const what = change === 'changed' ? `the ${others.join(', ')} of the image, found another` : change === 'added' ? 'no such partition, found one' : 'a partition, found none';

@@ -154,6 +154,9 @@ describe('an image and its manifest', () => {
     const result = await audit({ image, manifest: manifest(), base });
     expect(ids(result)).toEqual(['audit-partition partition 1']);
     expect(ids(await audit({ image, manifest: manifest() }))).toEqual([]);
+    const fstab = local('fstab', 'UUID=5A7C-1E20 /boot vfat defaults 0 0\nPARTUUID=5f2d8c41-02 / ext4 defaults 0 0\n');
+    const mounted = card(flashed, 'mounted.img', 'rm /etc/fstab', `write ${fstab} /etc/fstab`);
+    expect(ids(await audit({ image: mounted, manifest: manifest(), base })), 'a mount point is no part of the table').toEqual(['audit-changed /etc/fstab']);
   });
 
   test('a card that was pulled from a running node: its journal is replayed, and the card stays as it is', async () => {
