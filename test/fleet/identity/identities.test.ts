@@ -5,7 +5,8 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { rolldown } from 'rolldown';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { formatIdentities, parseIdentities } from '../../../src/fleet/identity/format.js';
 import { openIdentities } from '../../../src/fleet/identity/identities.js';
 import { needs, output } from '../../support/oracle.js';
@@ -15,8 +16,12 @@ const folder = testFolder();
 let count = 0;
 const newState = (): string => join(folder, `state${++count}.json`);
 const open = (path: string) => openIdentities(path, { mint: quickMint, patience: 0 });
-const built = join(import.meta.dirname, '../../../dist');
-const worker = (path: string, ...names: string[]): string[] => [join(import.meta.dirname, 'worker.mjs'), built, path, ...names];
+const program = join(folder, 'worker.mjs'); // a child cannot run TypeScript
+beforeAll(async () => {
+  const bundle = await rolldown({ input: join(import.meta.dirname, 'worker.mjs'), platform: 'node' });
+  await bundle.write({ file: program });
+});
+const worker = (path: string, ...names: string[]): string[] => [program, path, ...names];
 const mode = (path: string): string => (statSync(path).mode & 0o7777).toString(8);
 const nothingBeside = (path: string): void => expect(readdirSync(folder).filter((name) => name.includes(path.slice(folder.length + 1)))).toEqual([path.slice(folder.length + 1)]);
 

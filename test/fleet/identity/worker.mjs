@@ -1,11 +1,11 @@
-// A run of its own for test/fleet/identity/identities.test.ts: node worker.mjs STATE NAME… mints quickly what the names need, and prints "NAME MACHINE-ID" for
+// A run of its own for test/fleet/identity/identities.test.ts, which bundles it first: node worker.mjs STATE NAME… mints quickly what the names need, and prints "NAME MACHINE-ID" for
 // each once it is kept. A name "*PREFIX" stands for PREFIX1, PREFIX2, … without end.
 import { randomBytes } from 'node:crypto';
 import { writeSync } from 'node:fs';
+import { openIdentities } from '../../../src/fleet/identity/identities.js';
+import { hostKeyOf, KEY_TYPES } from '../../../src/fleet/identity/mint.js';
 
-const [built, state, ...names] = process.argv.slice(2);
-const { openIdentities } = await import(`${built}/fleet/identity/identities.js`);
-const { hostKeyOf, KEY_TYPES } = await import(`${built}/fleet/identity/mint.js`);
+const [state, ...names] = process.argv.slice(2);
 
 const mint = (name) => {
   const privateKey = `-----BEGIN OPENSSH PRIVATE KEY-----\n${`${randomBytes(51).toString('base64')}\n`.repeat(30)}-----END OPENSSH PRIVATE KEY-----\n`;
