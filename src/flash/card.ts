@@ -104,6 +104,7 @@ function openFiles(path: string, atLeast: number): Files {
   } catch (error) {
     if (plain !== undefined) closeSync(plain);
     if (systemCode(error) === 'EBUSY') throw new RockberryError('refused', `${path} is in use by another program or mounted`, { hint: 'unmount it, or wait for the other program', cause: error });
+    if (systemCode(error) === 'EACCES' && path.startsWith('/dev/')) throw new RockberryError('io', `cannot open ${path}: permission denied`, { hint: 'writing to a disk needs root: run it with sudo', cause: error });
     throw hostError(error, 'open', path);
   }
 }

@@ -200,6 +200,11 @@ describe('what is refused, before a byte is written', () => {
   });
 });
 
+withLoop('without the right to write to the disk: a sentence, and what to do', async (loopOf) => {
+  const { status, stderr } = await rockberry(['flash', raw, loopOf(cardFile()), ...SURE], { nobody: true, env: { XDG_CACHE_HOME: join(folder, 'nobody') } });
+  expect({ status, stderr }).toEqual({ status: 5, stderr: expect.stringMatching(/^rockberry: cannot open \/dev\/loop\d+: permission denied\n {2}hint: writing to a disk needs root: run it with sudo\n$/) });
+});
+
 describe('after an interruption', () => {
   withLoop('kill -9 at 30 random points: it goes on, and the card is the image', async (loopOf) => {
     const image = join(folder, 'kill.img.xz');
