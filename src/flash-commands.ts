@@ -4,7 +4,7 @@ import { action, collect, FINDINGS, type Common, type ProfileFlags, type Work } 
 import { RockberryError, statusOf } from './errors.js';
 import type { CardOptions, FlashReport } from './flash/flash.js';
 import type { Customization } from './flash/source.js';
-import { profilesOf } from './profile-flags.js';
+import { profilesOf, withProfiles } from './profile-flags.js';
 import type { GivenValues } from './profile/given.js';
 import { hasErrors } from './report.js';
 import type { Terminal } from './terminal.js';
@@ -105,6 +105,7 @@ interface FixFlags extends ProfileFlags {
   readonly yes?: boolean;
   readonly dryRun?: boolean;
   readonly undo?: boolean;
+  readonly force?: boolean;
 }
 
 const fix: Work<FixFlags> = async (terminal, flags, device) => {
@@ -113,7 +114,7 @@ const fix: Work<FixFlags> = async (terminal, flags, device) => {
   const options = { device: device!, allowFixed: flags.allowFixed ?? false, yes: flags.yes ?? false, progress: terminal.progress };
   if (flags.undo) {
     if (flags.profile.length > 0) throw new RockberryError('usage', 'expected --undo or --profile, found both');
-    const undone = await undoFix(options);
+    const undone = await undoFix({ ...options, force: flags.force ?? false });
     terminal.result(undoText(undone), undone);
     return 0;
   }
@@ -122,11 +123,6 @@ const fix: Work<FixFlags> = async (terminal, flags, device) => {
   terminal.result(fixText(result), result);
   return hasErrors(result.findings) ? FINDINGS : 0;
 };
-
-function withProfiles(command: Command, about: string): Command {
-  return command.option('-p, --profile <name>', about, collect, []).option('--set <k=v>', 'a variable of the profiles', collect, [])
-    .option('--vars <file>', 'variables from a YAML or JSON file', collect, []).option('--secret <name=file>', 'a secret variable from a file; NAME alone is asked for', collect, []);
-}
 
 function withSafety(command: Command): Command {
   return command.option('--allow-fixed', 'the disk may be built in').option('--yes', 'the card needs not be named by its stable id; a file may be written over');
@@ -143,7 +139,7 @@ export function addFlashCommands(root: Command): void {
     .option('--keep-going', 'although lint of the fleet has errors').option('--read-first', 'read the card first, and write only what differs').option('--no-verify', 'do not read it back')
     .option('--no-cache', 'do not use the cache of builds').action(action(flash));
   withSafety(withProfiles(root.command('fix').description('customize a card or a raw image in place; --undo takes it back').argument('<device>'), 'what to apply; repeat for several'))
-    .option('--dry-run', 'print what would change; write nothing').option('--undo', 'take the last fix of this card back').action(action(fix));
+    .option('--dry-run', 'print what would change; write nothing').option('--undo', 'take the last fix of this card back').option('--force', 'with --undo, although the card was written to since').action(action(fix));
   root.command('audit').description('which node a card is, and which files are not as they were flashed; exit 1 when there are some').argument('<device>', 'a card, or an image in any format; it is only read')
     .option('--manifest <file>', 'the .json beside its image, the fleet.json of its fleet, or its patch').option('--base <file>', 'the image that was flashed: then every file is compared')
     .option('--all', 'show what a running system changes by itself, too').action(action(audit));

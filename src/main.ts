@@ -2,11 +2,11 @@
 /** The program: each verb calls one function. Modules are loaded by the verb that needs them, so that `--version` is quick. */
 import { createRequire } from 'node:module';
 import { Command, CommanderError, Option } from 'commander';
-import { action, amount, collect, encoding, FINDINGS, kubernetesVersion, size, USAGE, whole, type BuildFlags, type Common, type PrepareFlags, type ProfileFlags, type Work } from './command.js';
+import { action, amount, encoding, FINDINGS, kubernetesVersion, size, USAGE, whole, type BuildFlags, type Common, type PrepareFlags, type ProfileFlags, type Work } from './command.js';
 import { RockberryError } from './errors.js';
 import { addFleetCommands } from './fleet-commands.js';
 import { addFlashCommands } from './flash-commands.js';
-import { profilesOf } from './profile-flags.js';
+import { profilesOf, withProfiles } from './profile-flags.js';
 import type { Target, Version } from './verify.js';
 
 const TARGETS: readonly Target[] = ['kubespray', 'kubeadm', 'k3s', 'rke2'];
@@ -165,9 +165,7 @@ function program(): Command {
   const root = new Command('rockberry').description('Raspberry Pi images that Kubernetes accepts, without root').version(version)
     .option('--json', 'one JSON document on stdout').option('--debug', 'show stack traces')
     .showHelpAfterError('(see: rockberry --help)').exitOverride();
-  root.command('build').description('customize an image and write it, ready to flash').argument('<image>', 'raw, .xz, .gz or .zst; told by content')
-    .option('-p, --profile <name>', 'a shipped profile or a path; repeat for several', collect, []).option('--set <k=v>', 'a variable of the profiles', collect, [])
-    .option('--vars <file>', 'variables from a YAML or JSON file', collect, []).option('--secret <name=file>', 'a secret variable from a file; NAME alone is asked for', collect, [])
+  withProfiles(root.command('build').description('customize an image and write it, ready to flash').argument('<image>', 'raw, .xz, .gz or .zst; told by content'), 'a shipped profile or a path; repeat for several')
     .option('-o, --output <file>', 'where to write; the ending decides the format')
     .option('--dry-run', 'print what would change; write nothing').option('--force', 'overwrite the output')
     .option('--image-only', 'no .bmap, .sha256 and .json beside the output').option('--no-cache', 'neither use nor fill the cache')
@@ -176,9 +174,7 @@ function program(): Command {
     .option('-o, --output <file>', 'where to write; the ending decides the format').option('--force', 'overwrite the output')
     .option('--block-size <size>', 'plain bytes per block, such as 4MiB', size).option('--preset <n>', 'of the encoder', whole).action(action(prepareImage));
   root.command('inspect').description('tell what an image holds').argument('<image>').action(action(inspectImage));
-  root.command('verify').description('is this image a node that Kubernetes accepts? exit 1 when it is not').argument('<image>', 'in any format; it is only read')
-    .option('-p, --profile <name>', 'also whether all that the profile asks for is there', collect, []).option('--set <k=v>', 'a variable of the profiles', collect, [])
-    .option('--vars <file>', 'variables from a YAML or JSON file', collect, []).option('--secret <name=file>', 'a secret variable from a file; NAME alone is asked for', collect, [])
+  withProfiles(root.command('verify').description('is this image a node that Kubernetes accepts? exit 1 when it is not').argument('<image>', 'in any format; it is only read'), 'also whether all that the profile asks for is there')
     .addOption(new Option('--for <target>', 'who installs Kubernetes').choices(TARGETS)).option('--kubernetes <version>', 'such as 1.36', kubernetesVersion)
     .option('--junit <file>', 'write a JUnit report too').option('--markdown', 'a table for a pull request').option('--full', 'check the filesystems whole, too: reads most of the image').option('--all', 'show what was not judged too').action(action(verifyImage));
   root.command('ls').description('list a directory of the image').argument('<image>').argument('[path]', 'as the running system sees it', '/').action(action(list));

@@ -20,6 +20,12 @@ export function coalesce(ranges: readonly Range[], gap = 0): Range[] {
   return joined;
 }
 
+/** The whole blocks that a range lies in; the last one ends where the device does, at `size` bytes. */
+export function alignedOut(range: Range, block: number, size: number): Range {
+  const offset = Math.floor(range.offset / block) * block;
+  return { offset, length: Math.min(size, Math.ceil(rangeEnd(range) / block) * block) - offset };
+}
+
 /** Whether two half-open ranges share a byte. */
 export function overlaps(a: Range, b: Range): boolean {
   return a.offset < rangeEnd(b) && b.offset < rangeEnd(a);

@@ -4,8 +4,8 @@
  */
 import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { userDirectory } from '../device/host.js';
 import { RockberryError } from '../errors.js';
 import { stageOutput } from '../output/atomic.js';
 
@@ -54,7 +54,7 @@ const MAX_IDENTITIES = 64;
 const DIGEST = 32; // bytes of a sha256
 
 /** `$XDG_CACHE_HOME/rockberry`, else ~/.cache/rockberry. `limit` in bytes; the least recently used entries go first. */
-export function openCache(directory = defaultDirectory(), limit = DEFAULT_LIMIT): Cache {
+export function openCache(directory = userDirectory('cache'), limit = DEFAULT_LIMIT): Cache {
   const place = (base: string, file: string): string => {
     if (!NAME.test(base)) throw new RockberryError('usage', `expected a sha256, found "${base}"`);
     return join(directory, base, file);
@@ -151,11 +151,6 @@ function identities(directory: string): Pick<Cache, 'identify' | 'keepIdentity'>
       renameSync(temporary, join(directory, IDENTITIES));
     },
   };
-}
-
-function defaultDirectory(): string {
-  const { XDG_CACHE_HOME } = process.env;
-  return join(XDG_CACHE_HOME?.startsWith('/') ? XDG_CACHE_HOME : join(homedir(), '.cache'), 'rockberry'); // a relative one is to be ignored (XDG base directory specification)
 }
 
 function names(directory: string): string[] {

@@ -1,6 +1,6 @@
 /** The host's own files: what its errors mean, and reads and writes that are complete or throw. */
 import { mkdtempSync, openSync, readSync, rmdirSync, unlinkSync, writeSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RockberryError } from '../errors.js';
 
@@ -46,6 +46,15 @@ export function readFully(fd: number, target: Uint8Array, offset: number): boole
 /** Writes all of `data` at `offset`, in bytes. System errors pass through. */
 export function writeFully(fd: number, data: Uint8Array, offset: number): void {
   for (let done = 0; done < data.length;) done += writeSync(fd, data, done, data.length - done, offset + done);
+}
+
+const HOME: Readonly<Record<'cache' | 'state', readonly [variable: string, below: string]>> = { cache: ['XDG_CACHE_HOME', '.cache'], state: ['XDG_STATE_HOME', '.local/state'] };
+
+/** Ours among the user's: `$XDG_CACHE_HOME/rockberry`, else ~/.cache/rockberry; a relative one is to be ignored (XDG base directory specification). */
+export function userDirectory(kind: 'cache' | 'state'): string {
+  const [variable, below] = HOME[kind];
+  const given = process.env[variable];
+  return join(given?.startsWith('/') ? given : join(homedir(), below), 'rockberry');
 }
 
 /** Opens an empty file for reading and writing that has no name any more: it is gone when it is closed, however the process ends. */

@@ -3,11 +3,11 @@
  * on the disk before that, too; what was written is read back. An interruption leaves either the old or the record of it: the next run first takes back what was
  * half done.
  */
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { applySteps } from '../build.js';
 import type { Range } from '../bytes/ranges.js';
 import { formatOfFile } from '../codec/codec.js';
+import { userDirectory } from '../device/host.js';
 import { RockberryError } from '../errors.js';
 import { openImageFile, requireRoles, type Image } from '../image/image.js';
 import { loadProfiles } from '../profile.js';
@@ -29,7 +29,7 @@ export interface FixOptions {
   /** Nothing is written. */
   readonly dryRun?: boolean;
   readonly progress?: Progress;
-  /** Where undo records are kept; default: beside the user's data. */
+  /** Where undo records are kept; default: with the user's state, which unlike a cache is not emptied to save space. */
   readonly records?: string;
 }
 
@@ -79,7 +79,7 @@ export interface UndoReport {
 }
 
 /** Takes the last fix of this card back. Errors: `refused` when there is none, or the card was written to since. */
-export async function undoFix(options: Pick<FixOptions, 'device' | 'allowFixed' | 'yes' | 'records' | 'progress'>): Promise<UndoReport> {
+export async function undoFix(options: Pick<FixOptions, 'device' | 'allowFixed' | 'yes' | 'records' | 'progress'> & Pick<TakeBackOptions, 'force'>): Promise<UndoReport> {
   const { store, open } = await openForFix(options);
   const record = store.read();
   if (!record) throw new RockberryError('refused', `expected an undo record for ${options.device} in ${store.path}, found none`, { hint: 'only the last fix that was made on this machine can be taken back' });
@@ -100,19 +100,15 @@ async function openForFix(options: Pick<FixOptions, 'device' | 'allowFixed' | 'y
   if (format !== 'raw') {
     throw new RockberryError('unsupported', `expected a card or a raw image to change in place, found ${format}: ${options.device}`, { hint: 'make a new image of it: rockberry build' });
   }
-  return { store: openUndo(options.records ?? recordDirectory(), target.identity), open: () => openCard(target.path, { atLeast: 0, wipe: 0 }) };
+  return { store: openUndo(options.records ?? join(userDirectory('state'), 'undo'), target.identity), open: () => openCard(target.path, { atLeast: 0, wipe: 0 }) };
 }
 
-/** `$XDG_STATE_HOME/rockberry/undo`, else ~/.local/state/rockberry/undo: unlike a cache, it is not emptied to save space. */
-function recordDirectory(): string {
-  const { XDG_STATE_HOME } = process.env;
-  return join(XDG_STATE_HOME?.startsWith('/') ? XDG_STATE_HOME : join(homedir(), '.local', 'state'), 'rockberry', 'undo');
-}
-
-async function takeBackHalf(card: Card, store: UndoStore, options: TakeBackOptions): Promise<boolean> {
+/** Never by force: in the same reader there may be another card by now, which holds nothing of what the record tells. */
+async function takeBackHalf(card: Card, store: UndoStore, { device, dryRun, progress }: Pick<FixOptions, 'device' | 'dryRun' | 'progress'>): Promise<boolean> {
   const record = store.read();
   if (record?.state !== 'applying') return false;
-  await takeBack(card, record, options);
+  if (dryRun) throw new RockberryError('refused', `${device}: an earlier fix was interrupted, and has to be taken back first; a dry run writes nothing`, { hint: `take it back: rockberry fix ${device} --undo` });
+  await takeBack(card, record, { device, force: false, ...(progress && { progress }) });
   store.remove();
   return true;
 }

@@ -1,13 +1,14 @@
 /** `flash`: an image, customized on the way if that is wanted, onto one card or several; whatever could be wrong with a card is asked before it is touched. */
-import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { rangeEnd } from '../bytes/ranges.js';
 import type { Cache } from '../cache/cache.js';
+import { userDirectory } from '../device/host.js';
 import { RockberryError, type ErrorCode } from '../errors.js';
 import { mappedRanges } from '../image/mapped.js';
 import { hasErrors, silentProgress, type Finding, type Progress } from '../report.js';
 import { openCard, type Card } from './card.js';
 import { discardUnmapped } from './discard.js';
+import type { Disk } from './disks.js';
 import { flashCards, type Ending, type Job } from './engine.js';
 import { openJournal } from './journal.js';
 import { locate, type Place } from './locate.js';
@@ -79,8 +80,10 @@ interface Opened {
   readonly source: Source;
   readonly plan: CardPlan;
   readonly card: Card;
-  readonly discarded: number;
+  readonly disk: Disk | undefined;
   readonly job: Job;
+  /** Bytes. */
+  discarded: number;
 }
 
 /** One card for each source, in their order. An image that a check found an error in is not written to anything. */
@@ -91,6 +94,7 @@ export async function flashSources({ base, sources }: OpenSources, targets: read
   try {
     for (const pair of pairs) if (!hasErrors(pair.source.findings)) opened.set(pair.source, await openPair(pair, options));
     const jobs = [...opened.values()];
+    for (const one of jobs) one.discarded = await discarded(one); // when all cards are ours: none is touched because of another's mistake
     const endings = await flashCards(base.image.decoded, jobs.map(({ job }) => job), options.progress ?? silentProgress);
     const cards = pairs.map((pair) => {
       const one = opened.get(pair.source);
@@ -112,14 +116,17 @@ async function openPair({ source, target, plan }: Pair, options: CardOptions): P
   const card = openCard(target.path, { atLeast: plan.imageBytes, wipe: WIPED });
   try {
     refuseTooSmall(card, plan);
-    const journal = openJournal(options.journals ?? journalDirectory(), target.identity, digestOf(source));
-    const isFresh = !options.readFirst && journal.known.size === 0;
-    const discarded = target.disk && isFresh ? await discardUnmapped(card, target.disk, plan) : 0;
-    return { source, plan, card, discarded, job: { card, plan, source: source.image.overlay, journal, compare: options.readFirst, prove: options.prove } };
+    const journal = openJournal(options.journals ?? join(userDirectory('cache'), 'flash'), target.identity, digestOf(source));
+    return { source, plan, card, disk: target.disk, discarded: 0, job: { card, plan, source: source.image.overlay, journal, compare: options.readFirst, prove: options.prove } };
   } catch (error) {
     await card.close();
     throw error;
   }
+}
+
+/** Of a card that begins anew. */
+async function discarded({ card, disk, plan, job }: Opened): Promise<number> {
+  return disk && !job.compare && job.journal.known.size === 0 ? discardUnmapped(card, disk, plan) : 0;
 }
 
 /** Bytes at the start of a card that a firmware reads first: the table of the old system. */
@@ -135,12 +142,6 @@ function planOf(source: Source, { disk, path }: Target): CardPlan {
 function refuseTooSmall({ path, size }: Pick<Card, 'path' | 'size'>, { cells, head }: CardPlan): void {
   const needed = Math.max(0, ...[head, ...cells].flatMap(({ ranges }) => ranges.slice(-1).map(rangeEnd)));
   if (size < needed) throw new RockberryError('refused', `expected a card of at least ${needed} bytes for this image, found ${size} on ${path}`, { hint: 'use a larger card' });
-}
-
-/** `$XDG_CACHE_HOME/rockberry/flash`, else ~/.cache/rockberry/flash. */
-function journalDirectory(): string {
-  const { XDG_CACHE_HOME } = process.env;
-  return join(XDG_CACHE_HOME?.startsWith('/') ? XDG_CACHE_HOME : join(homedir(), '.cache'), 'rockberry', 'flash');
 }
 
 function reportOf({ source, plan, card, discarded }: Opened, ending: Ending): CardReport {

@@ -1,5 +1,5 @@
 /** Changes a card in place so that it can always be taken back: an undo record is on the disk before the first byte is written, and what was written is read back. */
-import { coalesce, rangeEnd, type Range } from '../bytes/ranges.js';
+import { alignedOut, coalesce, rangeEnd, type Range } from '../bytes/ranges.js';
 import type { ReadableDevice } from '../device/device.js';
 import { RockberryError } from '../errors.js';
 import type { Progress } from '../report.js';
@@ -8,19 +8,11 @@ import { differences } from './differences.js';
 import { planCard, type Cell } from './plan.js';
 import type { UndoRecord, UndoStore } from './undo.js';
 
-const BLOCK = 4096;
-
-/** Whole blocks, as a card is written, inside the device. */
-function wholeBlocks(changed: readonly Range[], size: number): Range[] {
-  return coalesce(changed.map((range) => {
-    const offset = Math.floor(range.offset / BLOCK) * BLOCK;
-    return { offset, length: Math.min(size, Math.ceil(rangeEnd(range) / BLOCK) * BLOCK) - offset };
-  }));
-}
+const BLOCK = 4096; // bytes, as a card is written
 
 /** An undo record first, then the change, which is read back. Errors: `io`; the record then says "applying". */
 export async function changeInPlace(card: Card, wanted: ReadableDevice, changed: readonly Range[], store: UndoStore): Promise<void> {
-  const cells = cellsOf(wholeBlocks(changed, card.size), card.size);
+  const cells = cellsOf(coalesce(changed.map((range) => alignedOut(range, BLOCK, card.size))), card.size);
   const ranges = cells.flatMap((cell) => cell.ranges);
   const old: Uint8Array[] = [];
   for (const range of ranges) old.push(await card.read(range));
@@ -53,19 +45,19 @@ export interface TakeBackOptions {
   /** The card, as it was given. */
   readonly device: string;
   /** Also when it holds something that is neither the old nor the new. */
-  readonly yes: boolean;
+  readonly force: boolean;
   readonly progress?: Progress;
 }
 
 /** Puts the old bytes back. Errors: `refused` when the card was written to since. */
-export async function takeBack(card: Card, record: UndoRecord, { device, yes, progress }: TakeBackOptions): Promise<void> {
+export async function takeBack(card: Card, record: UndoRecord, { device, force, progress }: TakeBackOptions): Promise<void> {
   progress?.phase(`taking back what was written to ${device}`);
   const old = scattered(card.size, record.ranges, record.old);
   const cells = cellsOf(record.ranges, card.size);
   const strange = await foreignSectors(card, cells, old, scattered(card.size, record.ranges, record.new));
-  if (strange > 0 && !yes) {
+  if (strange > 0 && !force) {
     throw new RockberryError('refused', `${device} was written to since it was fixed: ${strange} sectors are neither what they were before nor after`, {
-      hint: 'to put the old back in spite of that would damage what was written since; only if the fix itself was interrupted: --yes',
+      hint: 'to put the old back in spite of that would damage what was written since; only if it is this very card, and the fix itself was interrupted: --undo --force',
     });
   }
   await put(card, cells, old);

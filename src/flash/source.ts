@@ -6,8 +6,7 @@ import { tool } from '../beside.js';
 import { applySteps } from '../build.js';
 import type { Cache } from '../cache/cache.js';
 import { formatOfFile } from '../codec/codec.js';
-import { RockberryError } from '../errors.js';
-import { readPatch } from '../fleet/patch.js';
+import { readPatch, requireBase } from '../fleet/patch.js';
 import { forkImage, openUnchanged, requireRoles, type Image } from '../image/image.js';
 import { loadProfiles, type BoundStep, type LoadedProfiles } from '../profile.js';
 import type { GivenValues } from '../profile/given.js';
@@ -91,12 +90,7 @@ export async function judged(image: Image, steps: readonly BoundStep[], profiles
 async function patched(base: Base, patch: string, progress: Progress): Promise<Source> {
   progress.phase(`reading ${patch}`);
   const { manifest, ranges } = await readPatch(patch);
-  const sha256 = await base.sha256();
-  if (sha256 !== manifest.base.sha256) {
-    throw new RockberryError('refused', `${patch}: expected the base ${manifest.base.name} with the sha256 ${manifest.base.sha256}, found ${base.image.path} with ${sha256}`, {
-      hint: 'a patch fits the very file that its fleet was built on',
-    });
-  }
+  requireBase(patch, manifest, { path: base.image.path, sha256: await base.sha256() });
   requireRoles(base.image);
   for await (const { offset, data } of ranges()) base.image.overlay.write(offset, data);
   const image = await forkImage(base.image); // opened again: what was read before is of the base

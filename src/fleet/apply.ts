@@ -9,7 +9,7 @@ import { checkOutput } from '../output/atomic.js';
 import { masking } from '../profile/masking.js';
 import { hasErrors, silentProgress, type Finding, type Progress } from '../report.js';
 import { writeImage } from '../write.js';
-import { readPatch } from './patch.js';
+import { readPatch, requireBase } from './patch.js';
 
 export interface ApplyOptions {
   readonly patch: string;
@@ -41,12 +41,7 @@ export async function applyPatch(options: ApplyOptions): Promise<ApplyResult> {
   progress.phase(`opening ${options.base}`);
   const base = await openBase(options.base, { format, cache: options.cache, encode, progress });
   try {
-    const sha256 = await base.sha256();
-    if (sha256 !== manifest.base.sha256) {
-      throw new RockberryError('refused', `${options.patch}: expected the base ${manifest.base.name} with the sha256 ${manifest.base.sha256}, found ${options.base} with ${sha256}`, {
-        hint: 'a patch fits the very file that its fleet was built on',
-      });
-    }
+    requireBase(options.patch, manifest, { path: options.base, sha256: await base.sha256() });
     requireRoles(base.image);
     const scan = base.splice ? await scanBase(base, options.cache, progress) : undefined;
     for await (const { offset, data } of ranges()) base.image.overlay.write(offset, data);

@@ -12,6 +12,14 @@ import { DATA_LIMIT, MANIFEST_LIMIT, manifestText, parseManifest, PATCH_FORMAT, 
 
 export type { PatchManifest } from './patch/manifest.js';
 
+/** Throws `refused` unless the base that is there is the one that the patch is for. */
+export function requireBase(patch: string, { base }: Pick<PatchManifest, 'base'>, found: { readonly path: string; readonly sha256: string }): void {
+  if (found.sha256 === base.sha256) return;
+  throw new RockberryError('refused', `${patch}: expected the base ${base.name} with the sha256 ${base.sha256}, found ${found.path} with ${found.sha256}`, {
+    hint: 'a patch fits the very file that its fleet was built on',
+  });
+}
+
 /** What the largest patch can have, with data that does not compress. */
 const FILE_LIMIT = DATA_LIMIT + MANIFEST_LIMIT + 2 ** 20; // bytes
 

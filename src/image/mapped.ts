@@ -12,7 +12,7 @@
  *
  * Space between and behind partitions is free and not mapped.
  */
-import { coalesce, rangeEnd, type Range } from '../bytes/ranges.js';
+import { alignedOut, coalesce, type Range } from '../bytes/ranges.js';
 import { RockberryError } from '../errors.js';
 import type { Image, ImagePartition } from './image.js';
 
@@ -28,12 +28,7 @@ export function mappedRanges({ overlay, table, partitions }: Pick<Image, 'overla
   for (const partition of data) {
     for (const { offset, length } of mappedIn(partition)) ranges.push({ offset: partition.start + offset, length });
   }
-  return coalesce(ranges.map((range) => alignedOut(range, overlay.size)));
-}
-
-function alignedOut(range: Range, size: number): Range {
-  const offset = Math.floor(range.offset / BLOCK) * BLOCK;
-  return { offset, length: Math.min(size, Math.ceil(rangeEnd(range) / BLOCK) * BLOCK) - offset };
+  return coalesce(ranges.map((range) => alignedOut(range, BLOCK, overlay.size)));
 }
 
 /** In bytes of the partition. */

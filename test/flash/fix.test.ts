@@ -1,6 +1,6 @@
 /** `rockberry fix` as people run it: the judges are cmp, e2fsck, fsck.vfat and mtools. */
 import { spawn } from 'node:child_process';
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
@@ -63,6 +63,22 @@ oracles('what is refused: packed images, none, no profile, a card that was writt
   output('mcopy', ['-o', '-i', `${card}@@${parts[0]!.start}`, join(folder, 'cmdline.txt'), '::']);
   expect(await fix(card, '--undo')).toMatchObject({ status: 4, stderr: expect.stringContaining('was written to since it was fixed') });
   expect(cmdline(card)).toBe('something else\n');
+});
+
+oracles('an earlier fix that was interrupted: a dry run writes nothing; on another card in the same place nothing is put back, not even with --yes', async () => {
+  rmSync(join(state, 'rockberry'), { recursive: true, force: true });
+  const card = copied();
+  expect(await fix(card, '-p', 'cgroups')).toMatchObject({ status: 0 });
+  const [name] = readdirSync(join(state, 'rockberry', 'undo'));
+  const record = join(state, 'rockberry', 'undo', name!);
+  writeFileSync(record, readFileSync(record, 'latin1').replace('"state":"done"', '"state":"applying"'), 'latin1');
+  expect(await fix(card, '-p', 'cgroups', '--dry-run')).toMatchObject({ status: 4, stderr: expect.stringContaining('a dry run writes nothing') });
+  expect(cmdline(card)).toContain(PARAMETERS);
+  writeFileSync(join(folder, 'cmdline.txt'), 'another card\n');
+  output('mcopy', ['-o', '-i', `${card}@@${parts[0]!.start}`, join(folder, 'cmdline.txt'), '::']);
+  expect(await fix(card, '-p', 'cgroups', '--yes')).toMatchObject({ status: 4, stderr: expect.stringContaining('was written to since') });
+  expect(cmdline(card)).toBe('another card\n');
+  rmSync(join(state, 'rockberry'), { recursive: true });
 });
 
 oracles('kill -9 at 20 random points: the next run finishes, or takes back, and nothing is half', async () => {

@@ -21,7 +21,7 @@ for (const { offset, length } of CHANGED) for (let at = offset; at < offset + le
 
 let next = 0;
 const store = (): UndoStore => openUndo(join(folder, String(next++)), 'card');
-const options = { device: '/dev/x', yes: false };
+const options = { device: '/dev/x', force: false };
 
 test('changed, read back, and taken back to the last byte', async () => {
   const card = memoryCard(Buffer.from(old));
@@ -65,7 +65,7 @@ test('a sector that is torn, or was written by another: refused, unless the call
   const before = Buffer.from(card.bytes);
   await expect(takeBack(card, undo.read()!, options)).rejects.toMatchObject({ code: 'refused', message: '/dev/x was written to since it was fixed: 1 sectors are neither what they were before nor after' });
   expect(card.bytes.equals(before)).toBe(true);
-  await takeBack(card, undo.read()!, { ...options, yes: true });
+  await takeBack(card, undo.read()!, { ...options, force: true });
   expect(card.bytes.equals(old)).toBe(true);
 });
 
