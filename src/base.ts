@@ -61,11 +61,11 @@ export async function openBase(path: string, options: BaseOptions): Promise<Base
   if (guess !== undefined) void sha256(); // meanwhile, on another thread
   const kept = mayBeKept ? cache.prepared(await name(), variant(format, options.encode)) : undefined;
   const memory = mayBeKept ? recall(await name(), cache, { keepChanged: options.many ?? false }) : forgetful({ keepChanged: options.many ?? false });
-  const open = (from: string): Promise<Image> => openImageFile(from, { progress, through: (decoded) => remembering(decoded, memory.pages) });
+  const open = (from: string): Promise<Image> => openImageFile(from, { progress, through: (decoded) => remembering(decoded, memory) });
   const image = await open(kept ?? path);
   const base = (opened: Image, from: string, remove: () => void): Base => ({
     image: opened, path: from, sha256, name, fileBytes: statSync(path).size, splice: opened.decoded.format === format && canSplice(opened.decoded),
-    memory: isOwnWork(path, opened) ? { ...memory, keep: () => undefined } : memory,
+    memory: isOwnWork(path, opened) ? { ...memory, keep: memory.pieces.prove } : memory,
     async confirm() {
       if (guess !== undefined && guess !== await sha256()) throw changedBase(path);
       if (mayBeKept) keepIdentity(cache, path, await sha256());

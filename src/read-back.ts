@@ -1,13 +1,12 @@
 /** Opens what was written as a stranger would: is every byte on the disk what was meant, is the image what the profiles ask for, and will Kubernetes run on it? */
 import type { Base } from './base.js';
 import { changedFiles } from './beside.js';
-import { RangeSet } from './bytes/range-set.js';
 import type { Range } from './bytes/ranges.js';
-import type { DecodedImage } from './codec/codec.js';
-import { verifySplice, type EncodedPiece } from './codec/splice.js';
-import { borrowing } from './device/borrowing.js';
+import { openImage } from './codec/codec.js';
+import type { EncodedPiece } from './codec/encode-ahead.js';
+import { verifySplice } from './codec/splice.js';
 import { RockberryError } from './errors.js';
-import { openImageFile, openUnchanged, type Image } from './image/image.js';
+import { forkImage, openImageFile, openUnchanged, type Image } from './image/image.js';
 import type { Staged } from './output/atomic.js';
 import { hashFile } from './output/hashes.js';
 import type { ManifestInput } from './output/manifest.js';
@@ -17,20 +16,23 @@ import { openNode } from './verify/node.js';
 import { judge, type RuleResult } from './verify/readiness.js';
 import { verifyResult, type Check } from './verify/result.js';
 
-export interface WrittenImage {
+/** An image with its steps applied, and what it is held against. */
+export interface Applied {
   readonly base: Base;
   /** The base's own image or a fork of it, with the steps applied. */
   readonly image: Image;
-  readonly staged: Staged;
   readonly profiles: Pick<LoadedProfiles, 'readiness'>;
   readonly steps: readonly BoundStep[];
+  /** The manifest's lines about files are not wanted. */
+  readonly imageOnly: boolean;
+}
+
+/** The same, written to a file. */
+export interface WrittenImage extends Applied {
+  readonly staged: Staged;
   /** The name that it will have. */
   readonly output: string;
   readonly changed: readonly Range[];
-  /** What of a spliced image was encoded anew. */
-  readonly encoded: readonly EncodedPiece[];
-  /** The manifest's lines about files are not wanted. */
-  readonly imageOnly: boolean;
   readonly progress: Progress;
 }
 
@@ -40,36 +42,52 @@ export interface ReadBack {
   readonly rules: readonly RuleResult[];
 }
 
-/** Throws `io` where the disk did not keep what was written. */
-export async function readBack(written: WrittenImage): Promise<ReadBack> {
-  const { base, image, staged, profiles, output, progress } = written;
-  const reread = base.splice ? undefined : hashFile(staged.path);
-  reread?.catch(() => undefined); // reported where it is awaited
-  const proofs: Promise<void>[] = [];
-  const reopened = await openImageFile(staged.path, { progress, ...(base.splice && { through: (decoded) => provenPart(decoded, written, proofs) }) });
+/** Whether the image is what the profiles ask for, and a node; of an image that was opened afresh: nothing that the writer of it remembers is asked. */
+async function judgeImage({ base, image, profiles, steps, imageOnly }: Applied, fresh: Image): Promise<ReadBack> {
   const original = await openUnchanged(base.image);
-  try {
-    if (!base.splice) compareChanged(image, reopened, written);
-    const checks = await verifyResult(reopened, original.decoded.device, written.steps);
-    const files = written.imageOnly ? [] : changedFiles(original, reopened, image.tree().actions());
-    const rules = readinessOf(reopened, image, profiles);
-    await Promise.all(proofs);
-    if (reread && await reread !== staged.sha256) throw differs(output, 'its sha256 is another than that of the bytes that were written');
-    return { checks: profiles.readiness === undefined ? checks : [...checks, readinessCheck(rules, profiles.readiness)], files, rules };
-  } finally {
-    reopened.close();
-  }
+  const checks = await verifyResult(fresh, original.decoded.device, steps);
+  const files = imageOnly ? [] : changedFiles(original, fresh, image.tree().actions());
+  const rules = readinessOf(fresh, image, profiles);
+  return { checks: profiles.readiness === undefined ? checks : [...checks, readinessCheck(rules, profiles.readiness)], files, rules };
 }
 
 /**
- * A spliced image whose bytes are proven: encoded chunks decode to what they were made of, and copied ones are the base's, once `proofs` are kept. What did not
- * change can then be read from the base, of which the pages that are needed are at hand; what changed is decoded from the file that was written.
+ * For a spliced image, of which readSpliced() proves that it decodes to the overlay's bytes: those are judged while they are encoded, since the threads that
+ * encode leave this one idle. What is judged is opened from these bytes alone, as it would be from the file.
  */
-async function provenPart(decoded: DecodedImage, { base, staged, encoded, changed }: WrittenImage, proofs: Promise<void>[]): Promise<DecodedImage> {
-  const { decoded: original } = base.image;
-  const { copied } = await verifySplice(original, base.path, encoded, decoded, staged.path);
-  proofs.push(copied);
-  return { ...decoded, device: borrowing(decoded.device, original.device, new RangeSet(changed)), prefetch: original.prefetch };
+export async function judgeOverlay(job: Applied): Promise<ReadBack> {
+  const fresh = await forkImage(job.image);
+  try {
+    return await judgeImage(job, fresh);
+  } finally {
+    fresh.overlay.close();
+  }
+}
+
+/** A spliced file is the base's chunks and what was encoded of the overlay, bit for bit; throws `io` where the disk did not keep that. */
+export async function readSpliced(base: Base, staged: Staged, encoded: readonly EncodedPiece[]): Promise<void> {
+  const written = await openImage(staged.path);
+  try {
+    await verifySplice(base.image.decoded, base.path, encoded, written, staged.path);
+  } finally {
+    written.close();
+  }
+}
+
+/** A file that was encoded whole: its bytes, and, opened as a stranger would, what it holds. Throws `io` where the disk did not keep what was written. */
+export async function readWhole(written: WrittenImage): Promise<ReadBack> {
+  const { image, staged, output, progress } = written;
+  const reread = hashFile(staged.path);
+  reread.catch(() => undefined); // reported where it is awaited
+  const reopened = await openImageFile(staged.path, { progress });
+  try {
+    compareChanged(image, reopened, written);
+    const read = await judgeImage(written, reopened);
+    if (await reread !== staged.sha256) throw differs(output, 'its sha256 is another than that of the bytes that were written');
+    return read;
+  } finally {
+    reopened.close();
+  }
 }
 
 export function readinessOf(reopened: Image, image: Image, { readiness }: Pick<LoadedProfiles, 'readiness'>): RuleResult[] {

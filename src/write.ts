@@ -1,21 +1,19 @@
 /** An image with its steps applied → splice or encode → reopen as a stranger → verify → rename, with what stands beside it. */
 import { rmSync } from 'node:fs';
-import { chunkStarts, type Base } from './base.js';
-import { ENDINGS, blockMap, fromScan, stageBeside, tool } from './beside.js';
-import { overlapsAny, type Range } from './bytes/ranges.js';
+import type { Base } from './base.js';
+import { ENDINGS, blockMap, stageBeside, tool } from './beside.js';
+import type { Range } from './bytes/ranges.js';
 import type { ScanRecord } from './cache/cache.js';
 import type { ImageFormat } from './codec/codec.js';
-import { encodeImage, encodedBlockSize, type EncodeOptions } from './codec/encode.js';
-import { spliceImage, type Splice } from './codec/splice.js';
+import { encodeImage, type EncodeOptions } from './codec/encode.js';
+import { spliceImage, type Splice, type SpliceOptions } from './codec/splice.js';
 import type { Image } from './image/image.js';
-import { mappedRanges } from './image/mapped.js';
 import { stageOutput, type Staged } from './output/atomic.js';
-import { planRanges, type HashedRange } from './output/bmap.js';
-import { rangeHasher } from './output/hashes.js';
 import type { ManifestInput } from './output/manifest.js';
 import type { BoundStep, LoadedProfiles } from './profile.js';
 import { maskedValue } from './profile/masking.js';
-import { readBack, type ReadBack } from './read-back.js';
+import { rangeHashes } from './range-hashes.js';
+import { judgeOverlay, readSpliced, readWhole, type ReadBack } from './read-back.js';
 import { hasErrors, type Progress } from './report.js';
 
 /** What is written, and what the result has to be. */
@@ -53,24 +51,27 @@ export interface Written {
 /** undefined as the file when a check found an error: then nothing is left behind. */
 export async function writeImage(job: WriteJob, target: Target): Promise<{ readonly written: Written | undefined; readonly read: ReadBack }> {
   const { base, image, profiles, progress } = job;
-  const ranges = planRanges(mappedRanges(image), base.splice ? chunkStarts(image.decoded) : blockStarts(image.overlay.size, target.format, job.encode));
-  const isChanged = overlapsAny(target.changed);
-  const hasher = rangeHasher(base.splice ? ranges.filter(isChanged) : ranges); // of the others the base's scan has the hashes
+  const hashes = rangeHashes(job, target);
   if (!job.imageOnly) void base.sha256(); // for the manifest, while the image is written
   progress.phase(`writing ${target.output}`);
-  const { bytes, encoded } = encodedImage(job, target.format, hasher.feed);
-  const staged = await stageOutput(target.output, bytes, {
+  const busy = signal();
+  const { bytes, encoded } = encodedImage(job, target.format, { ...hashes, whenBusy: busy.give });
+  const staging = stageOutput(target.output, bytes, {
     force: target.force, flushLater: true, sparse: target.format === 'raw', ...(target.format === 'raw' && image.decoded.format === 'raw' && { cloneOf: { path: base.path, changed: target.changed } }),
   });
+  const judged = base.splice ? Promise.race([busy.given, staging]).then(() => judgeOverlay(job)) : undefined;
+  judged?.catch(() => undefined); // reported where it is awaited
+  const staged = await staging;
   const all = [staged];
   try {
     progress.phase(`checking ${target.output}`);
-    const read = maskedValue(await readBack({ ...job, ...target, staged, encoded }), profiles.mask);
+    if (judged) await readSpliced(base, staged, encoded);
+    const read = maskedValue(await (judged ?? readWhole({ ...job, ...target, staged })), profiles.mask);
     if (read.checks.some(({ findings }) => hasErrors(findings))) {
       staged.discard();
       return { written: undefined, read };
     }
-    if (!job.imageOnly) all.push(...await stageBeside(target.output, staged.sha256, blockMap(image.overlay, ranges, [...unchangedOf(target), ...hasher.results()]), await manifest(job, target, staged, read)));
+    if (!job.imageOnly) all.push(...await stageBeside(target.output, staged.sha256, blockMap(image.overlay, hashes.ranges, hashes.known()), await manifest(job, target, staged, read)));
     await Promise.all([base.confirm(), ...all.map(({ flushed }) => flushed)]);
     publish(target.output, all);
     base.memory.keep();
@@ -88,21 +89,16 @@ function publish(output: string, [image, ...beside]: readonly Staged[]): void {
   beside.forEach((file) => file.commit());
 }
 
-function encodedImage({ base, image, encode, progress }: WriteJob, format: ImageFormat, visit: (offset: number, plain: Uint8Array) => void): Splice {
+function signal(): { readonly given: Promise<void>; give(): void } {
+  let give = (): void => undefined;
+  const given = new Promise<void>((resolve) => { give = resolve; });
+  return { given, give: () => void setImmediate(give) }; // after what is under way
+}
+
+function encodedImage({ base, image, encode, progress }: WriteJob, format: ImageFormat, watch: Required<Pick<SpliceOptions, 'visit' | 'wants' | 'whenBusy'>>): Splice {
   const { decoded, overlay } = image;
-  if (base.splice) return spliceImage(decoded, base.path, overlay, { ...encode, progress, visit, known: base.memory.pieces });
-  return { bytes: encodeImage(overlay, format, { ...encode, progress, prefetch: decoded.prefetch, visit }), encoded: [] };
-}
-
-/** Hashes of the base's scan that still hold. */
-function unchangedOf({ scan, changed }: Target): HashedRange[] {
-  const isChanged = overlapsAny(changed);
-  return scan ? fromScan(scan).filter((range) => !isChanged(range)) : [];
-}
-
-function blockStarts(size: number, format: ImageFormat, encode: EncodeOptions): number[] {
-  const blockSize = encodedBlockSize(format, encode);
-  return Array.from({ length: Math.ceil(size / blockSize) }, (_, at) => at * blockSize);
+  if (base.splice) return spliceImage(decoded, base.path, overlay, { ...encode, ...watch, progress, known: base.memory.pieces });
+  return { bytes: encodeImage(overlay, format, { ...encode, progress, prefetch: decoded.prefetch, visit: watch.visit }), encoded: [] };
 }
 
 async function manifest({ name, base, image, profiles }: WriteJob, { output, format, changed }: Target, staged: Staged, { checks, files }: ReadBack): Promise<ManifestInput> {

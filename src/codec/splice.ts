@@ -6,6 +6,7 @@
  */
 import { createHash } from 'node:crypto';
 import { availableParallelism } from 'node:os';
+import { equalBytes } from '../bytes/fields.js';
 import { overlapsAny, rangeEnd, type Range } from '../bytes/ranges.js';
 import { RockberryError } from '../errors.js';
 import type { Overlay, ReadableDevice } from '../device/device.js';
@@ -14,6 +15,7 @@ import { firstDifference } from '../device/same-bytes.js';
 import { silentProgress } from '../report.js';
 import { CHUNK_LIMIT, type Chunk } from './chunks.js';
 import type { DecodedImage } from './codec.js';
+import { encodeAhead, type AheadJob, type EncodedPiece, type Encoder, type KnownPieces } from './encode-ahead.js';
 import { encodeGzipMember, type EncodeOptions } from './encode.js';
 import { loadLzma } from './liblzma.js';
 import { loadZstd } from './libzstd.js';
@@ -29,36 +31,24 @@ const PIECE = MIB;
 const COPY = MIB;
 
 /** How the chunks of one format become a file again. */
-interface Joiner<C extends Chunk> {
+interface Joiner<C extends Chunk> extends Encoder {
   readonly chunks: readonly C[];
-  /** Tells apart encoded forms of the same bytes: format, check, preset. */
-  readonly form: string;
   /** Whether the chunk must be encoded again although nothing in it changed. */
   mustEncode(chunk: C): boolean;
   start(): Uint8Array[];
   /** What stands in front of the copied rest of the chunk, and where in the packed file that rest begins. */
   copy(chunk: C): { readonly head: Uint8Array; readonly from: number };
-  encode(plain: Uint8Array): Promise<Uint8Array>;
   /** Called in the order of the file, with what encode() gave once; the bytes to write. */
   place(encoded: Uint8Array): Uint8Array;
   end(): Uint8Array[];
 }
 
-/** A piece of the image that was encoded anew. */
-export interface EncodedPiece extends Range {
-  /** Of its plain bytes. */
-  readonly sha256: string;
-}
-
-/** Encoded forms by their plain bytes: what is needed again when the next image is made from the same base. It never changes what comes out. */
-export interface KnownPieces {
-  get(key: string): Uint8Array | undefined;
-  /** `changed`: the piece has bytes that are not the base's. */
-  put(key: string, encoded: Uint8Array, changed: boolean): void;
-}
-
 export interface SpliceOptions extends EncodeOptions {
   readonly known?: KnownPieces;
+  /** Whether visit() has to see a piece that did not change. */
+  readonly wants?: (piece: Range) => boolean;
+  /** Called once, when the encoder has all that may wait for it: from then on this thread is not needed for a while. */
+  readonly whenBusy?: () => void;
 }
 
 export interface Splice {
@@ -78,7 +68,7 @@ export function spliceImage(base: DecodedImage, path: string, overlay: Overlay, 
   const encoded: EncodedPiece[] = [];
   const bytes = async function* (): AsyncIterable<Uint8Array> {
     if (base.format === 'raw') return;
-    yield* join(await joinerFor(base, path, options), { file: base.file, plain: overlay, changes: overlay.changes(), prefetch: base.prefetch, encoded }, options);
+    yield* join(await joinerFor(base, path, options), { file: base.file, base: base.device, plain: overlay, changes: overlay.changes(), prefetch: base.prefetch, encoded }, options);
   };
   return { bytes: bytes(), encoded };
 }
@@ -90,23 +80,19 @@ async function joinerFor(base: DecodedImage, path: string, { preset }: SpliceOpt
   return plainJoiner(base.chunks, `zstd-${preset ?? TOUCHED.zstd}`, (plain) => zstd.encode(plain, preset ?? TOUCHED.zstd));
 }
 
-interface Job {
+interface Job extends AheadJob {
   /** The base's packed file. */
   readonly file: FileDevice;
-  /** The new image. */
-  readonly plain: ReadableDevice;
-  readonly changes: readonly Range[];
-  readonly prefetch: DecodedImage['prefetch'];
-  readonly encoded: EncodedPiece[];
 }
 
 async function* join<C extends Chunk>(joiner: Joiner<C>, job: Job, options: SpliceOptions): AsyncIterable<Uint8Array> {
   const { file, plain } = job;
   const size = options.blockSize ?? PIECE;
   const touched = new Set(touchedChunks(joiner, job.changes));
-  const ahead = encodeAhead(joiner, job, [...touched].map((chunk) => split(chunk.plain, size)), options);
+  const ahead = encodeAhead(joiner, job, [...touched].map((chunk) => split(chunk.plain, size)), { ...options, size });
   const progress = options.progress ?? silentProgress;
   const room = Buffer.allocUnsafeSlow(COPY);
+  void ahead.begin().then(() => options.whenBusy?.());
   yield* joiner.start();
   for (const chunk of joiner.chunks) {
     if (touched.has(chunk)) {
@@ -130,6 +116,12 @@ function* copied(file: FileDevice, from: number, end: number, room: Buffer): Ite
   }
 }
 
+/** The ranges that are encoded, and hashed, alone: the pieces of chunks that are touched. */
+export function touchedPieces({ chunks }: Pick<DecodedImage, 'chunks'>, changes: readonly Range[], size = PIECE): Range[] {
+  const isChanged = overlapsAny(changes);
+  return chunks.filter(({ plain }) => plain.length > 0 && isChanged(plain)).flatMap(({ plain }) => split(plain, size));
+}
+
 function touchedChunks<C extends Chunk>(joiner: Joiner<C>, changes: readonly Range[]): C[] {
   const isChanged = overlapsAny(changes);
   return joiner.chunks.filter((chunk) => isChanged(chunk.plain) || joiner.mustEncode(chunk));
@@ -137,57 +129,6 @@ function touchedChunks<C extends Chunk>(joiner: Joiner<C>, changes: readonly Ran
 
 function split({ offset, length }: Range, size: number): Range[] {
   return Array.from({ length: Math.ceil(length / size) }, (_, at) => ({ offset: offset + at * size, length: Math.min(size, length - at * size) }));
-}
-
-/**
- * Encodes the touched pieces ahead of their turn, as many at once as there are cores, and not more of them than that are held. They are read one after the
- * other; while those of one chunk are encoded, the next chunk is decoded.
- */
-function encodeAhead<C extends Chunk>(joiner: Joiner<C>, { plain, changes, prefetch, encoded }: Job, chunks: readonly (readonly Range[])[], options: SpliceOptions): { take(offset: number): Promise<Uint8Array> } {
-  const jobs = options.jobs ?? availableParallelism();
-  const pieces = chunks.flatMap((ranges, chunk) => ranges.map((range) => ({ range, following: chunks[chunk + 1]?.[0] })));
-  const isChanged = overlapsAny(changes);
-  const running = new Map<number, Promise<Uint8Array>>();
-  const same = new Map<string, Promise<Uint8Array>>(); // pieces being encoded: zeros come many at a time
-  let reading: Promise<unknown> = Promise.resolve();
-  let next = 0;
-  const read = async ({ range, following }: (typeof pieces)[number]): Promise<{ data: Uint8Array; key: string }> => {
-    await prefetch(range, false);
-    if (following) void prefetch(following, false);
-    const data = plain.read(range.offset, range.length);
-    options.visit?.(range.offset, data);
-    const sha256 = createHash('sha256').update(data).digest('hex');
-    encoded.push({ ...range, sha256 });
-    return { data, key: `${joiner.form}-${sha256}` };
-  };
-  const encode = async (piece: (typeof pieces)[number]): Promise<Uint8Array> => {
-    const turn = reading.then(() => read(piece));
-    reading = turn.catch(() => undefined);
-    const { data, key } = await turn;
-    const changed = isChanged(piece.range);
-    const known = options.known?.get(key);
-    if (known) return known;
-    if (!same.has(key)) same.set(key, joiner.encode(data).finally(() => same.delete(key)));
-    const done = await same.get(key)!;
-    options.known?.put(key, done, changed);
-    return done;
-  };
-  const fill = (): void => {
-    for (; running.size < jobs && next < pieces.length; next++) {
-      const task = encode(pieces[next]!);
-      task.catch(() => undefined); // reported when its turn comes
-      running.set(pieces[next]!.range.offset, task);
-    }
-  };
-  return {
-    async take(offset) {
-      fill();
-      const done = await running.get(offset)!;
-      running.delete(offset);
-      fill();
-      return done;
-    },
-  };
 }
 
 const NOTHING = new Uint8Array();
@@ -237,9 +178,9 @@ async function xzJoiner(file: ReadableDevice, path: string, preset: number): Pro
 
 /**
  * Reads a spliced file back: copied chunks must have the base's bytes, and what was encoded anew must decode to the bytes that it was made of. `out` is the new
- * file, opened from scratch. Rejects with `io` when they do not: the disk did not keep what was written. Both run at the same time; `copied` is not waited for.
+ * file, opened from scratch. Rejects with `io` when they do not: the disk did not keep what was written. Both run at the same time.
  */
-export async function verifySplice(base: DecodedImage, basePath: string, encoded: readonly EncodedPiece[], out: DecodedImage, outPath: string): Promise<{ readonly copied: Promise<void> }> {
+export async function verifySplice(base: DecodedImage, basePath: string, encoded: readonly EncodedPiece[], out: DecodedImage, outPath: string): Promise<void> {
   const written = new Map(packedParts(out, outPath).map((part) => [part.plain.offset, part]));
   const isEncoded = overlapsAny(encoded);
   const parts = packedParts(base, basePath).filter(({ plain }) => !isEncoded(plain));
@@ -251,20 +192,29 @@ export async function verifySplice(base: DecodedImage, basePath: string, encoded
   const copied = firstDifference(basePath, outPath, pairs).then((index) => {
     if (index >= 0) throw differs(outPath, parts[index]!.plain);
   });
-  copied.catch(() => undefined); // reported where it is awaited
+  copied.catch(() => undefined); // reported below
   await verifyEncoded(encoded, out, outPath, written);
-  return { copied };
+  await copied;
 }
 
-/** Decodes on all cores; a piece must be a chunk of its own. */
+/** A piece must be a chunk of its own. One whose encoded form was found right before is compared with it; the others are decoded, on all cores. */
 async function verifyEncoded(encoded: readonly EncodedPiece[], out: DecodedImage, outPath: string, written: ReadonlyMap<number, Part>): Promise<void> {
   const jobs = availableParallelism();
-  for (const [index, piece] of encoded.entries()) {
-    for (const next of encoded.slice(index + 1, index + jobs)) void out.prefetch(next, false);
+  const fresh = encoded.filter(({ proven }) => !proven);
+  for (const piece of encoded) {
+    const part = written.get(piece.offset);
+    if (part?.plain.length !== piece.length || (piece.proven && !isStored(out, part, piece.proven))) throw differs(outPath, piece);
+  }
+  for (const [index, piece] of fresh.entries()) {
+    for (const next of fresh.slice(index + 1, index + jobs)) void out.prefetch(next, false);
     await out.prefetch(piece, false);
     const found = createHash('sha256').update(out.device.read(piece.offset, piece.length)).digest('hex');
-    if (written.get(piece.offset)?.plain.length !== piece.length || found !== piece.sha256) throw differs(outPath, piece);
+    if (found !== piece.sha256) throw differs(outPath, piece);
   }
+}
+
+function isStored({ file }: DecodedImage, { packed }: Part, bytes: Uint8Array): boolean {
+  return packed.length === bytes.length && equalBytes(file.read(packed.offset, packed.length), bytes);
 }
 
 function differs(path: string, range: Range): RockberryError {
@@ -276,14 +226,15 @@ function differs(path: string, range: Range): RockberryError {
 /** A chunk, and the bytes of it that a copy keeps: of an xz block all but its header, which a copy may write anew. */
 interface Part {
   readonly plain: Range;
+  readonly packed: Range;
   readonly body: Range;
 }
 
 function packedParts(image: DecodedImage, path: string): Part[] {
   const chunks = image.chunks.filter(({ plain }) => plain.length > 0);
-  if (image.format !== 'xz') return chunks.map(({ plain, packed }) => ({ plain, body: packed }));
+  if (image.format !== 'xz') return chunks.map(({ plain, packed }) => ({ plain, packed, body: packed }));
   return chunks.map(({ plain, packed }) => {
     const { length } = parseBlockHeader(image.file.read(packed.offset, Math.min(1024, packed.length)), path);
-    return { plain, body: { offset: packed.offset + length, length: packed.length - length } };
+    return { plain, packed, body: { offset: packed.offset + length, length: packed.length - length } };
   });
 }

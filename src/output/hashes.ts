@@ -1,11 +1,9 @@
 /** Hashes of parts of an image, taken from pieces as they come by; and of a whole file. */
 import { createHash, type Hash } from 'node:crypto';
-import { open } from 'node:fs/promises';
-import { isZero } from '../bytes/fields.js';
+import { Worker } from 'node:worker_threads';
 import { rangeEnd, type Range } from '../bytes/ranges.js';
 import { hostError } from '../device/host.js';
 import type { HashedRange } from './bmap.js';
-import { createHasher } from './hasher.js';
 
 export interface RangeHasher {
   /** A piece of the image. Pieces may come in any order, as long as those of one range come in its order. */
@@ -48,27 +46,44 @@ export function rangeHasher(ranges: readonly Range[]): RangeHasher {
   };
 }
 
-const PIECE = 4 << 20; // bytes
+// As text, because the thread needs plain JavaScript, and the same source must run compiled and in the tests. It reads the file itself: a caller that is busy
+// for a second does not hold it up.
+const THREAD = `
+const { parentPort, workerData: { path, piece } } = require('node:worker_threads');
+const { openSync, readSync } = require('node:fs');
+const hash = require('node:crypto').createHash('sha256');
+try {
+  const fd = openSync(path);
+  const room = Buffer.allocUnsafeSlow(piece);
+  for (let count = -1; count !== 0;) {
+    count = readSync(fd, room, 0, piece, null);
+    hash.update(room.subarray(0, count));
+  }
+  parentPort.postMessage({ digest: hash.digest('hex') });
+} catch ({ code, message }) {
+  parentPort.postMessage({ code, message });
+}`;
+const PIECE = 1 << 20; // bytes
+
+interface Answer {
+  readonly digest?: string;
+  readonly code?: string;
+  readonly message?: string;
+}
 
 /** SHA-256 of a file of the host, on a thread of its own; lower-case hexadecimal. */
 export async function hashFile(path: string): Promise<string> {
-  const hasher = createHasher();
+  const worker = new Worker(THREAD, { eval: true, workerData: { path, piece: PIECE } });
   try {
-    const file = await open(path);
-    try {
-      const buffer = Buffer.allocUnsafeSlow(PIECE);
-      for (;;) {
-        const { bytesRead } = await file.read(buffer, 0, PIECE);
-        if (bytesRead === 0) return await hasher.finish();
-        const piece = buffer.subarray(0, bytesRead);
-        await hasher.update(piece, isZero(piece));
-      }
-    } finally {
-      await file.close();
-    }
+    const { digest, code, message } = await new Promise<Answer>((resolve, reject) => {
+      worker.once('message', resolve);
+      worker.once('error', reject);
+    });
+    if (digest !== undefined) return digest;
+    throw Object.assign(new Error(message), { code });
   } catch (error) {
     throw hostError(error, 'read', path);
   } finally {
-    hasher.close();
+    await worker.terminate();
   }
 }

@@ -57,15 +57,15 @@ describe('identities', () => {
 describe('pieces', () => {
   test('of the base are saved, changed ones only kept when asked, and only as many as there is room for', () => {
     const store = createPieceStore({ keepChanged: true, limit: 10 });
-    store.put('b', Buffer.from('2222'), false);
-    store.put('a', Buffer.from('1111'), true);
-    store.put('c', Buffer.from('333'), false); // no room
+    store.put('b', Buffer.from('2222'), true);
+    store.put('a', Buffer.from('1111'), false);
+    store.put('c', Buffer.from('333'), true); // no room
     expect([store.get('a')?.toString(), store.get('b')?.toString(), store.get('c'), store.count]).toEqual(['1111', '2222', undefined, 1]);
     const saved = Buffer.concat(store.save());
     const again = createPieceStore();
     again.restore(saved);
     expect([again.get('a'), again.get('b')?.toString()]).toEqual([undefined, '2222']);
-    again.put('a', Buffer.from('1111'), true);
+    again.put('a', Buffer.from('1111'), false);
     expect(again.get('a')).toBeUndefined();
     expect(() => createPieceStore().restore(saved.subarray(0, -1))).toThrow(RangeError);
   });
