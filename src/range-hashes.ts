@@ -41,27 +41,25 @@ export function rangeHashes({ base, image, encode }: Job, { format, scan, change
   }
   const pieces = touchedPieces(image.decoded, changed, encode.blockSize);
   const ranges = planRanges(mappedRanges(image), [...new Set([...chunkStarts(image.decoded), ...pieces.map(({ offset }) => offset)])].sort((a, b) => a - b));
-  const [isTouched, isChanged] = [overlapsAny(pieces), overlapsAny(changed)];
-  const remembered = ranges.filter((range) => isTouched(range) && !isChanged(range)).flatMap((range) => recalled(base, range));
-  const taken = new Set(remembered.map(({ offset }) => offset));
-  const unknown = ranges.filter((range) => isTouched(range) && !taken.has(range.offset));
+  const touched = ranges.filter(overlapsAny(pieces));
+  const isChanged = overlapsAny(changed);
+  const remembered = new Map(touched.filter((range) => !isChanged(range)).map((range) => [range, base.memory.pieces.get(keyOf(range))]));
+  const recalled = [...remembered].flatMap(([range, hash]): HashedRange[] => (hash ? [{ ...range, sha256: Buffer.from(hash).toString('hex') }] : []));
+  const unknown = touched.filter((range) => !remembered.get(range));
   const hasher = rangeHasher(unknown);
   return {
     ranges, visit: hasher.feed, wants: overlapsAny(unknown),
     known() {
       const found = hasher.results();
-      for (const range of found) if (!isChanged(range)) base.memory.pieces.put(keyOf(range), Buffer.from(range.sha256, 'hex'), true);
-      return [...(scan ? fromScan(scan).filter((range) => !isTouched(range)) : []), ...remembered, ...found];
+      const isOther = overlapsAny(changed);
+      for (const range of found) if (!isOther(range)) base.memory.pieces.put(keyOf(range), Buffer.from(range.sha256, 'hex'), true);
+      const isTouched = overlapsAny(pieces);
+      return [...(scan ? fromScan(scan).filter((range) => !isTouched(range)) : []), ...recalled, ...found];
     },
   };
 }
 
 const keyOf = ({ offset, length }: Range): string => `hash-${offset}-${length}`;
-
-function recalled(base: Base, range: Range): HashedRange[] {
-  const hash = base.memory.pieces.get(keyOf(range));
-  return hash ? [{ ...range, sha256: Buffer.from(hash).toString('hex') }] : [];
-}
 
 function blockStarts(size: number, format: ImageFormat, encode: EncodeOptions): number[] {
   const blockSize = encodedBlockSize(format, encode);
