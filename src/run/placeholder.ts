@@ -10,7 +10,11 @@ import { hostError } from '../device/host.js';
 import type { Place } from './inside.js';
 import { PLAIN } from './programs.js';
 
-const REMOVE = { directory: 'read -r _; rmdir -- "$1"', file: 'read -r _; [ -s "$1" ] || rm -f -- "$1"' } as const;
+/** A word means that the innermost is removed already; without one all of them begin at once, and a directory has to wait for what is in it. */
+const REMOVE = {
+  directory: 'read -r _ && tries=1 || tries=50; until rmdir -- "$1" || [ "$tries" = 1 ]; do tries=$((tries - 1)); sleep 0.1; done',
+  file: 'read -r _; [ -s "$1" ] || rm -f -- "$1"',
+} as const;
 
 /** Takes the placeholder away. */
 export type Remove = () => Promise<void>;
@@ -28,15 +32,16 @@ function makeOne(path: string, kind: 'directory' | 'file'): Remove {
   const remover = execa('sh', ['-c', REMOVE[kind], 'sh', `./${name}`], { // begun before there is something to remove; in a session of its own, where Ctrl-C does not reach
     cwd: dirname(path), env: PLAIN, extendEnv: false, reject: false, detached: true, cleanup: false, stdin: 'pipe', stdout: 'ignore', stderr: 'ignore',
   });
+  remover.stdin.on('error', () => undefined); // someone has killed it
   try {
     if (kind === 'directory') mkdirSync(path, { mode: 0o755 });
     else writeFileSync(path, '', { flag: 'wx', mode: 0o644 });
   } catch (error) {
-    remover.stdin.end();
+    remover.stdin.end('now\n');
     throw hostError(error, 'make', path);
   }
   return async () => {
-    remover.stdin.end();
+    remover.stdin.end('now\n');
     await remover;
   };
 }
