@@ -1,6 +1,6 @@
 /** What the command finds around it: the image's root without device files, and on top of it what a running system has and an image must not get. */
-import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { RockberryError } from '../errors.js';
 import type { Holder } from './holder.js';
 import { locate } from './inside.js';
@@ -47,9 +47,8 @@ async function fillDevices(folder: string): Promise<void> {
   await call('make device files', 'cp', ['--archive', ...DEVICES.map((name) => `/dev/${name}`), folder]);
   for (const name of DEVICES) chmodSync(join(folder, name), 0o666);
   for (const [name, to] of LINKS) symlinkSync(to, join(folder, name));
-  mkdirSync(join(folder, 'pts'), { mode: 0o755 });
-  mkdirSync(join(folder, 'shm'));
-  chmodSync(join(folder, 'shm'), 0o1777);
+  placeDirectory(join(folder, 'pts'), 0o755);
+  placeDirectory(join(folder, 'shm'), 0o1777);
 }
 
 const KEPT = new Set(['ro', 'rw', 'nosuid', 'nodev', 'noexec', 'noatime', 'nodiratime', 'relatime', 'nosymfollow']); // a remount forgets those that it does not name
@@ -75,12 +74,20 @@ function unescaped(field: string): string {
 /** The last step: the image's root becomes the namespace's, and the host's tree is taken off it. */
 export async function enter(holder: Holder, root: string): Promise<void> {
   // "." twice puts the old root on top of the new one (pivot_root(2), NOTES), where the next program that enters finds it, with the host's umount
-  await holder.inside('change the root', ['pivot_root', '.', '.'], [`--wdns=${root}`]);
+  await holder.inside('change the root', ['sh', '-c', 'cd -- "$1" && exec pivot_root . .', 'sh', root]); // nsenter has --wdns only since util-linux 2.38
   await holder.inside('leave the host\'s root', ['umount', '--lazy', '/']);
 }
 
-/** A file in one of our own tmpfs. */
+/** A file in one of our own tmpfs. Modes are set by themselves: the umask is the caller's. */
 export function place(path: string, content: string, mode: number): void {
   writeFileSync(path, content, { flag: 'wx', mode });
-  chmodSync(path, mode); // whatever the umask
+  chmodSync(path, mode);
+}
+
+/** A directory in one of our own tmpfs; one that is there stays. */
+export function placeDirectory(path: string, mode: number): void {
+  if (existsSync(path)) return;
+  placeDirectory(dirname(path), mode);
+  mkdirSync(path, { mode });
+  chmodSync(path, mode);
 }

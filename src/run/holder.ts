@@ -1,7 +1,7 @@
 /**
  * The namespaces and the processes in them, from outside to inside:
  *
- *   unshare    in the new mount, ipc, uts and net namespace; mounts are made through its /proc entry
+ *   unshare    in the new mount, ipc, uts, cgroup and net namespace; mounts are made through its /proc entry
  *   init       sh, process 1 of the pid namespace; its end is the end of everything in there. The host's program with all capabilities: the command, with fewer,
  *              can neither open /proc/1/exe nor look through /proc/1/root (ptrace(2), PTRACE_MODE_READ)
  *   watcher    a child of init: a word on the lifeline sends TERM to all, the lifeline's end KILL. Only rockberry holds the other end
@@ -118,7 +118,7 @@ function spawnHolder({ network, environment, command, output, userNamespaceOf }:
     'setpriv', '--clear-groups', '--inh-caps', '-all', '--bounding-set', ['-all', ...CAPABILITIES.map((name) => `+${name}`)].join(','),
     'sh', '-c', ENTRY, 'sh', String(variables.length), output, ...command,
   ];
-  const namespaces = ['--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child', '--ipc', '--uts', ...(network === 'none' ? ['--net'] : [])];
+  const namespaces = ['--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child', '--ipc', '--uts', '--cgroup', ...(network === 'none' ? ['--net'] : [])];
   return execa('setpriv', ['--pdeathsig', 'KILL', 'unshare', ...namespaces, '--wd=/', ...shell(), '-c', INIT, 'sh', ...entry], {
     env: { ...PLAIN, ...Object.fromEntries(variables.map((variable, at) => [`ROCKBERRY_RUN_${at}`, variable])) }, extendEnv: false,
     stdio: ['pipe', 'pipe', 'pipe', 'pipe'], buffer: false, reject: false, cleanup: false,

@@ -3,7 +3,7 @@
  * it goes when rockberry is killed, too. That process stands in the parent directory, and removes one name in it and only what is empty: whatever the command has
  * made of the path that leads there, no link is followed.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { execa } from 'execa';
 import { hostError } from '../device/host.js';
@@ -34,8 +34,9 @@ function makeOne(path: string, kind: 'directory' | 'file'): Remove {
   });
   remover.stdin.on('error', () => undefined); // someone has killed it
   try {
-    if (kind === 'directory') mkdirSync(path, { mode: 0o755 });
-    else writeFileSync(path, '', { flag: 'wx', mode: 0o644 });
+    if (kind === 'directory') mkdirSync(path);
+    else writeFileSync(path, '', { flag: 'wx' });
+    chmodSync(path, kind === 'directory' ? 0o755 : 0o644);
   } catch (error) {
     remover.stdin.end('now\n');
     throw hostError(error, 'make', path);

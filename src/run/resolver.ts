@@ -1,9 +1,9 @@
 /** The host's resolver in the image for the length of a run: mounted over what the image has, which is never written. */
-import { mkdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { hostError, systemCode } from '../device/host.js';
 import { RockberryError } from '../errors.js';
-import { MOUNT_POINTS, place } from './furnish.js';
+import { MOUNT_POINTS, place, placeDirectory } from './furnish.js';
 import type { Holder } from './holder.js';
 import { isBelow, locate } from './inside.js';
 import { makePlace, type Remove } from './placeholder.js';
@@ -16,7 +16,7 @@ export async function putResolver(holder: Holder, root: string, view: string, sp
   if (content === undefined) return;
   const target = locate(root, PATH, MOUNT_POINTS);
   if (isBelow(target.path, ['/run', '/tmp'])) {
-    mkdirSync(dirname(join(view, target.path)), { recursive: true });
+    placeDirectory(dirname(join(view, target.path)), 0o755);
     place(join(view, target.path), content, 0o644);
     return;
   }

@@ -2,7 +2,7 @@
  * Runs a command of the image in the image: in namespaces that end with it, with the kernel's own filesystems, the host's resolver and secrets put over the root
  * and none of them in it. The order: mount points that are missing are made; namespaces; mounts; the host's tree is left; the command.
  */
-import { closeSync, constants, mkdirSync, openSync, realpathSync, statSync } from 'node:fs';
+import { closeSync, constants, openSync, realpathSync, statSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { join } from 'node:path';
 import { hostError, systemCode } from '../device/host.js';
@@ -10,7 +10,7 @@ import { RockberryError } from '../errors.js';
 import { putBinds } from './binds.js';
 import { machineOf } from './elf.js';
 import { openEmulator } from './emulation.js';
-import { enter, furnish, makeMountPoints, place } from './furnish.js';
+import { enter, furnish, makeMountPoints, place, placeDirectory } from './furnish.js';
 import { openHolder, type Holder } from './holder.js';
 import { lines } from './lines.js';
 import type { Remove } from './placeholder.js';
@@ -76,8 +76,8 @@ async function runThere(request: RunRequest, root: string, userNamespaceOf: numb
   try {
     const view = `/proc/${holder.pid}/root${root}`;
     await furnish(holder, root, view, network);
-    mkdirSync(join(view, OWN), { mode: 0o700 });
-    mkdirSync(join(view, SECRETS), { mode: 0o755 });
+    placeDirectory(join(view, OWN), 0o700);
+    placeDirectory(join(view, SECRETS), 0o755);
     for (const [name, value] of request.secrets) place(join(view, SECRETS, name), value, 0o400);
     if ('script' in command) place(join(view, SCRIPT), command.script, 0o500);
     if (network === 'host') await putResolver(holder, root, view, OWN, made);

@@ -1,10 +1,11 @@
 /** What a command in the image finds, and what comes out of it. */
-import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { masking } from '../../src/profile/masking.js';
-import { everything, folder, makeRoot, requestFor, rooted, runThere } from './roots.js';
 import { runInRoot } from '../../src/run/run.js';
+import { output } from '../support/oracle.js';
+import { everything, folder, makeRoot, requestFor, rooted, runThere } from './roots.js';
 
 rooted('the exit status passes through; a signal is 128 and its number', async () => {
   const root = makeRoot();
@@ -132,6 +133,21 @@ rooted('directories of the host are bound, read-only where asked; a target that 
   expect({ lines, status }).toEqual({ lines: ['given', expect.stringContaining('Read-only file system'), 'refused'], status: 0 });
   expect(readFileSync(join(cache, 'kept'), 'utf8')).toBe('kept\n');
   expect(everything(root)).toEqual(before);
+});
+
+rooted('other partitions that are mounted in the root are there, as they are; so is a root with an odd name', async () => {
+  const root = join(folder(), ' a\\b,c=d ä\'"$x');
+  renameSync(makeRoot(), root);
+  mkdirSync(join(root, 'boot'));
+  output('mount', ['-t', 'tmpfs', '-o', 'noexec,noatime', 'firmware', join(root, 'boot')]);
+  try {
+    writeFileSync(join(root, 'boot/config.txt'), 'arm_64bit=1\n');
+    const { lines } = await runThere(root, 'cat /boot/config.txt; echo new >/boot/new; grep " /boot " /proc/mounts', { network: 'host', binds: [{ from: folder(), to: '/o d\\d', readOnly: false }] });
+    expect(lines).toEqual(['arm_64bit=1', expect.stringMatching(/^firmware \/boot tmpfs rw,nodev,noexec,noatime/)]);
+    expect(readFileSync(join(root, 'boot/new'), 'utf8')).toBe('new\n');
+  } finally {
+    output('umount', [join(root, 'boot')]);
+  }
 });
 
 rooted('mount points that are missing are made for the run only, and nothing of /run, /tmp and /dev stays', async () => {
