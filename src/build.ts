@@ -5,6 +5,7 @@ import type { Range } from './bytes/ranges.js';
 import type { Cache } from './cache/cache.js';
 import { formatOfName } from './codec/codec.js';
 import type { EncodeOptions } from './codec/encode.js';
+import type { Backend } from './image/backend.js';
 import { requireRoles, type Image } from './image/image.js';
 import { checkOutput } from './output/atomic.js';
 import { loadProfiles, type BoundStep, type LoadedProfiles } from './profile.js';
@@ -32,6 +33,7 @@ export interface BuildOptions {
   readonly encode?: Pick<EncodeOptions, 'blockSize' | 'preset'>;
   readonly cache?: Cache;
   readonly progress?: Progress;
+  readonly backend?: Backend;
 }
 
 export interface BuildResult {
@@ -51,6 +53,10 @@ export interface BuildResult {
   readonly steps: readonly string[];
   readonly skipped: readonly string[];
   readonly checks: readonly { readonly name: string; readonly findings: number; readonly errors: number }[];
+  /** Who read and wrote the image's filesystems. */
+  readonly backend: 'user' | 'loop';
+  /** What the backend left to the built-in driver, and why. */
+  readonly notes: readonly string[];
   /** What `rockberry verify` says of the result; its errors fail the build when a profile names its installer. null when nothing was written. */
   readonly readiness: { readonly target: string | null; readonly errors: number; readonly warnings: number } | null;
 }
@@ -61,7 +67,7 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
   const profiles = loadProfiles(options.profiles, { set: options.set ?? [], varsFiles: options.varsFiles ?? [], secrets: options.secrets ?? [], answers: options.answers ?? new Map() });
   if (options.output !== undefined && !options.dryRun) checkOutputs(options.output, options);
   progress.phase(`opening ${options.image}`);
-  const base = await openBase(options.image, { format: options.dryRun ? undefined : format, cache: options.cache, encode: options.encode ?? {}, progress });
+  const base = await openBase(options.image, { format: options.dryRun ? undefined : format, cache: options.cache, encode: options.encode ?? {}, progress, ...(options.backend && { backend: options.backend }) });
   try {
     const { image } = base;
     requireRoles(image);
@@ -118,6 +124,7 @@ function summary({ options, image, profiles, changed }: Applied, written: Writte
     profiles: profiles.names,
     steps: profiles.steps.map(({ title }) => title),
     skipped: profiles.skipped,
+    backend: options.backend ? 'loop' : 'user', notes: options.backend?.notes() ?? [],
     checks: checks.map(({ name, findings }) => ({ name, findings: findings.length, errors: findings.filter(({ severity }) => severity === 'error').length })),
     readiness: written ? { target: profiles.readiness ?? null, ...countRules(rules) } : null,
   };

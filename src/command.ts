@@ -1,6 +1,6 @@
 /** What every verb of the program is made of: its flags, how it is run, and how texts of flags become values. */
 import { InvalidArgumentError, type Command } from 'commander';
-import { exitStatus } from './errors.js';
+import { exitStatus, RockberryError } from './errors.js';
 import type { Terminal } from './terminal.js';
 import type { Version } from './verify.js';
 
@@ -10,7 +10,11 @@ export const USAGE = 2;
 export interface Common {
   readonly json?: boolean;
   readonly debug?: boolean;
+  readonly backend?: BackendName;
 }
+
+export const BACKENDS = ['auto', 'user', 'loop'] as const;
+export type BackendName = (typeof BACKENDS)[number];
 
 export interface ProfileFlags extends Common {
   readonly profile: readonly string[];
@@ -40,13 +44,34 @@ export function action<F extends Common>(work: Work<F>): (...given: unknown[]) =
     const flags = command.optsWithGlobals<F>();
     const { Terminal } = await import('./terminal.js');
     const terminal = new Terminal({ json: flags.json ?? false, debug: flags.debug ?? false });
+    const run = (): Promise<number> => work(terminal, flags, ...(given.slice(0, -2) as string[]));
     try {
-      process.exitCode = await work(terminal, flags, ...(given.slice(0, -2) as string[]));
+      process.exitCode = await (flags.backend === undefined ? run() : withKernel(flags.backend, run));
     } catch (error) {
       terminal.error(error);
       process.exitCode = exitStatus(error);
     }
   };
+}
+
+/** A command that may use the kernel: at once when that is asked for, or when it turns out that nothing else will do. */
+async function withKernel(backend: BackendName, run: () => Promise<number>): Promise<number> {
+  if (backend === 'user') return run();
+  const { isPrivate, kernelCommand, runPrivately, whyNoKernel } = await import('./kernel/namespace.js');
+  if (backend === 'loop') {
+    if (isPrivate()) return run();
+    const reason = whyNoKernel();
+    if (reason !== undefined) throw new RockberryError('usage', `expected to be able to mount for --backend loop, found that ${reason}`, { hint: kernelCommand() });
+    return runPrivately([]);
+  }
+  try {
+    return await run();
+  } catch (error) {
+    if (!(error instanceof RockberryError) || !error.needsKernel) throw error;
+    const reason = whyNoKernel();
+    if (reason === undefined) return runPrivately(['--backend', 'loop']);
+    throw new RockberryError(error.code, `${error.message}; the kernel can, but ${reason}`, { hint: kernelCommand(), cause: error });
+  }
 }
 
 export function collect(value: string, all: readonly string[]): readonly string[] {

@@ -6,7 +6,8 @@ import { RangeSet } from './bytes/range-set.js';
 import { borrowing } from './device/borrowing.js';
 import type { ReadableDevice } from './device/device.js';
 import type { StoredFileSystem } from './fs/filesystem.js';
-import { openImageFile, type Image, type ImagePartition } from './image/image.js';
+import type { Backend } from './image/backend.js';
+import { kernelNeed, openImageFile, type Image, type ImagePartition } from './image/image.js';
 import { silentProgress, type Progress } from './report.js';
 import { keepDecoded, type KeptDevice } from './diff/kept.js';
 import {
@@ -22,6 +23,9 @@ export interface DiffOptions {
   /** Make unified diffs of texts; default true. */
   readonly text?: boolean;
   readonly progress?: Progress;
+  readonly backend?: Backend;
+  /** An image whose root only the kernel reads is an error, for whoever can ask the kernel. */
+  readonly kernelFirst?: boolean;
 }
 
 export interface ImageDiff {
@@ -48,13 +52,13 @@ interface Side {
   close(): void;
 }
 
-async function openSide(path: string, progress: Progress): Promise<Side> {
+async function openSide(path: string, progress: Progress, backend: Backend | undefined): Promise<Side> {
   progress.phase(`opening ${path}`);
   let kept: KeptDevice | undefined;
   let device: ReadableDevice | undefined;
   try {
     const image = await openImageFile(path, {
-      progress,
+      progress, ...(backend && { backend }),
       through(decoded) {
         device = kept = keepDecoded(decoded, path);
         return { ...decoded, device: { size: kept.size, read: (offset, length) => device!.read(offset, length), close: () => undefined } };
@@ -76,7 +80,9 @@ export async function diffImages(a: string, b: string, options: DiffOptions = {}
   const progress = options.progress ?? silentProgress;
   const sides: Side[] = [];
   try {
-    sides.push(await openSide(a, progress), await openSide(b, progress));
+    sides.push(await openSide(a, progress, options.backend), await openSide(b, progress, options.backend));
+    const need = options.kernelFirst ? sides.map(({ image }) => kernelNeed(image)).find((each) => each) : undefined;
+    if (need) throw need;
     return await compare(sides[0]!, sides[1]!, options, progress);
   } finally {
     progress.finish();

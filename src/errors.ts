@@ -20,14 +20,18 @@ const STATUS: Record<ErrorCode, number> = {
 export interface ErrorDetail {
   readonly hint?: string;
   readonly cause?: unknown;
+  /** With the kernel's help (--backend loop) it can be done. */
+  readonly needsKernel?: boolean;
 }
 
 export class RockberryError extends Error {
   readonly hint: string | undefined;
+  readonly needsKernel: boolean;
   constructor(readonly code: ErrorCode, message: string, detail: ErrorDetail = {}) {
     super(message, detail.cause === undefined ? undefined : { cause: detail.cause });
     this.name = 'RockberryError';
     this.hint = detail.hint;
+    this.needsKernel = detail.needsKernel ?? false;
   }
 }
 
@@ -47,6 +51,6 @@ export function withPlace<T>(place: string, work: () => T): T {
     return work();
   } catch (error) {
     if (!(error instanceof RockberryError)) throw error;
-    throw new RockberryError(error.code, `${place}: ${error.message}`, { hint: error.hint, cause: error });
+    throw new RockberryError(error.code, `${place}: ${error.message}`, { hint: error.hint, cause: error, needsKernel: error.needsKernel });
   }
 }

@@ -2,7 +2,7 @@
 import type { ImageFormat } from './codec/codec.js';
 import { RockberryError } from './errors.js';
 import type { Tree } from './fs/filesystem.js';
-import { openImageFile, type Image, type ImagePartition, type OpenImageOptions } from './image/image.js';
+import { kernelNeed, openImageFile, type Image, type ImagePartition, type OpenImageOptions } from './image/image.js';
 import { findCommandLines } from './steps/cmdline.js';
 import { readAccounts } from './steps/accounts.js';
 import { readText } from './steps/content.js';
@@ -44,9 +44,16 @@ export interface ImageReport {
   readonly problems: readonly string[];
 }
 
-export async function inspect(path: string, options: OpenImageOptions = {}): Promise<ImageReport> {
+export interface InspectOptions extends OpenImageOptions {
+  /** An image whose root only the kernel reads is an error, for whoever can ask the kernel. */
+  readonly kernelFirst?: boolean;
+}
+
+export async function inspect(path: string, options: InspectOptions = {}): Promise<ImageReport> {
   const image = await openImageFile(path, { ...options, wide: true });
   try {
+    const need = options.kernelFirst ? kernelNeed(image) : undefined;
+    if (need) throw need;
     return describe(image);
   } finally {
     image.close();

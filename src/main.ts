@@ -6,6 +6,7 @@ import { action, amount, encoding, FINDINGS, kubernetesVersion, size, USAGE, who
 import { RockberryError } from './errors.js';
 import { addFleetCommands } from './fleet-commands.js';
 import { addFlashCommands } from './flash-commands.js';
+import { backendOf, mayUseKernel, withBackend } from './backend-flags.js';
 import { profilesOf, withProfiles } from './profile-flags.js';
 import type { Target, Version } from './verify.js';
 
@@ -19,7 +20,7 @@ const buildImage: Work<BuildFlags> = async (terminal, flags, image) => {
   }
   if (flags.profile.length === 0) throw new RockberryError('usage', 'expected --profile NAME, found none', { hint: 'see: rockberry profile list' });
   const result = await build({
-    image: image!, ...await profilesOf(terminal, flags), dryRun, force: flags.force ?? false, progress: terminal.progress,
+    image: image!, ...await profilesOf(terminal, flags), ...await backendOf(terminal, flags, flags.output), dryRun, force: flags.force ?? false, progress: terminal.progress,
     imageOnly: flags.imageOnly ?? false, encode: encoding(flags),
     ...(flags.output !== undefined && { output: flags.output }), ...(flags.cache && { cache: openCache() }),
   });
@@ -52,32 +53,32 @@ const cacheClear: Work<Common> = async (terminal) => {
   return 0;
 };
 
-const inspectImage: Work<Common> = async (terminal, _flags, image) => {
+const inspectImage: Work<Common> = async (terminal, flags, image) => {
   const [{ inspect }, { inspectText }] = await Promise.all([import('./inspect.js'), import('./report-text.js')]);
-  const report = await inspect(image!, { progress: terminal.progress });
+  const report = await inspect(image!, { progress: terminal.progress, kernelFirst: await mayUseKernel(flags), ...await backendOf(terminal, flags) });
   terminal.result(inspectText(report), report);
   return 0;
 };
 
-const list: Work<Common> = async (terminal, _flags, image, path) => {
+const list: Work<Common> = async (terminal, flags, image, path) => {
   const [{ listPath, withTree }, { listText }] = await Promise.all([import('./browse.js'), import('./report-text.js')]);
-  const entries = await withTree(image!, { progress: terminal.progress }, (tree) => listPath(tree, path ?? '/'));
+  const entries = await withTree(image!, { progress: terminal.progress, ...await backendOf(terminal, flags) }, (tree) => listPath(tree, path ?? '/'));
   terminal.result(listText(entries), entries);
   return 0;
 };
 
 const cat: Work<Common> = async (terminal, flags, image, path) => {
   const { readPieces, withTree } = await import('./browse.js');
-  await withTree(image!, { progress: terminal.progress }, (tree) => {
+  await withTree(image!, { progress: terminal.progress, ...await backendOf(terminal, flags) }, (tree) => {
     if (!flags.json) for (const piece of readPieces(tree, path!)) terminal.raw(piece);
     else terminal.result('', { path, base64: Buffer.concat([...readPieces(tree, path!)]).toString('base64') });
   });
   return 0;
 };
 
-const get: Work<Common> = async (terminal, _flags, image, path, destination) => {
+const get: Work<Common> = async (terminal, flags, image, path, destination) => {
   const { getPath, withTree } = await import('./browse.js');
-  const written = await withTree(image!, { progress: terminal.progress }, (tree) => getPath(tree, path!, destination!));
+  const written = await withTree(image!, { progress: terminal.progress, ...await backendOf(terminal, flags) }, (tree) => getPath(tree, path!, destination!));
   terminal.result(written.join('\n'), { written });
   return 0;
 };
@@ -99,7 +100,7 @@ interface VerifyFlags extends ProfileFlags {
 const verifyImage: Work<VerifyFlags> = async (terminal, flags, image) => {
   const [{ verify, writeReport }, { verifyJunit, verifyMarkdown, verifyText }] = await Promise.all([import('./verify.js'), import('./verify-text.js')]);
   const result = await verify({
-    image: image!, ...await profilesOf(terminal, flags), progress: terminal.progress,
+    image: image!, ...await profilesOf(terminal, flags), ...await backendOf(terminal, flags), progress: terminal.progress,
     full: flags.full ?? false, ...(flags.junit !== undefined && { report: flags.junit }), ...(flags.for && { target: flags.for }), ...(flags.kubernetes && { kubernetes: flags.kubernetes }),
   });
   if (flags.junit !== undefined) await writeReport(flags.junit, verifyJunit(result), image!);
@@ -110,7 +111,7 @@ const verifyImage: Work<VerifyFlags> = async (terminal, flags, image) => {
 
 const diff: Work<DiffFlags> = async (terminal, flags, a, b) => {
   const [{ diffImages }, { diffText }] = await Promise.all([import('./diff.js'), import('./diff-text.js')]);
-  const result = await diffImages(a!, b!, { times: flags.times ?? false, text: flags.text, progress: terminal.progress });
+  const result = await diffImages(a!, b!, { times: flags.times ?? false, text: flags.text, progress: terminal.progress, kernelFirst: await mayUseKernel(flags), ...await backendOf(terminal, flags) });
   terminal.result(diffText(result), result);
   return result.equal ? 0 : FINDINGS;
 };
@@ -165,7 +166,7 @@ function program(): Command {
   const root = new Command('rockberry').description('Raspberry Pi images that Kubernetes accepts, without root').version(version)
     .option('--json', 'one JSON document on stdout').option('--debug', 'show stack traces')
     .showHelpAfterError('(see: rockberry --help)').exitOverride();
-  withProfiles(root.command('build').description('customize an image and write it, ready to flash').argument('<image>', 'raw, .xz, .gz or .zst; told by content'), 'a shipped profile or a path; repeat for several')
+  withProfiles(withBackend(root.command('build')).description('customize an image and write it, ready to flash').argument('<image>', 'raw, .xz, .gz or .zst; told by content'), 'a shipped profile or a path; repeat for several')
     .option('-o, --output <file>', 'where to write; the ending decides the format')
     .option('--dry-run', 'print what would change; write nothing').option('--force', 'overwrite the output')
     .option('--image-only', 'no .bmap, .sha256 and .json beside the output').option('--no-cache', 'neither use nor fill the cache')
@@ -173,14 +174,14 @@ function program(): Command {
   root.command('prepare').description('encode an image in blocks, for quick builds on it').argument('<image>')
     .option('-o, --output <file>', 'where to write; the ending decides the format').option('--force', 'overwrite the output')
     .option('--block-size <size>', 'plain bytes per block, such as 4MiB', size).option('--preset <n>', 'of the encoder', whole).action(action(prepareImage));
-  root.command('inspect').description('tell what an image holds').argument('<image>').action(action(inspectImage));
-  withProfiles(root.command('verify').description('is this image a node that Kubernetes accepts? exit 1 when it is not').argument('<image>', 'in any format; it is only read'), 'also whether all that the profile asks for is there')
+  withBackend(root.command('inspect')).description('tell what an image holds').argument('<image>').action(action(inspectImage));
+  withProfiles(withBackend(root.command('verify')).description('is this image a node that Kubernetes accepts? exit 1 when it is not').argument('<image>', 'in any format; it is only read'), 'also whether all that the profile asks for is there')
     .addOption(new Option('--for <target>', 'who installs Kubernetes').choices(TARGETS)).option('--kubernetes <version>', 'such as 1.36', kubernetesVersion)
     .option('--junit <file>', 'write a JUnit report too').option('--markdown', 'a table for a pull request').option('--full', 'check the filesystems whole, too: reads most of the image').option('--all', 'show what was not judged too').action(action(verifyImage));
-  root.command('ls').description('list a directory of the image').argument('<image>').argument('[path]', 'as the running system sees it', '/').action(action(list));
-  root.command('cat').description('print a file of the image').argument('<image>').argument('<path>').action(action(cat));
-  root.command('get').description('copy a file or directory out of the image').argument('<image>').argument('<path>').argument('<destination>').action(action(get));
-  root.command('diff').description('what differs between two images, by file; exit 1 when they differ').argument('<a>', 'in any format').argument('<b>', 'in any format')
+  withBackend(root.command('ls')).description('list a directory of the image').argument('<image>').argument('[path]', 'as the running system sees it', '/').action(action(list));
+  withBackend(root.command('cat')).description('print a file of the image').argument('<image>').argument('<path>').action(action(cat));
+  withBackend(root.command('get')).description('copy a file or directory out of the image').argument('<image>').argument('<path>').argument('<destination>').action(action(get));
+  withBackend(root.command('diff')).description('what differs between two images, by file; exit 1 when they differ').argument('<a>', 'in any format').argument('<b>', 'in any format')
     .option('--times', 'compare modification times too').option('--no-text', 'no text diffs of changed files').action(action(diff));
   root.command('boot').description('start the image under qemu, with a console (Ctrl-A X ends it); the image is never written').argument('<image>', 'in any format')
     .option('--kernel <file>', 'an arm64 kernel with virtio, instead of the image\'s own').option('--initrd <file>', 'an initramfs for it')

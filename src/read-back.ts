@@ -79,7 +79,7 @@ export async function readWhole(written: WrittenImage): Promise<ReadBack> {
   const { image, staged, output, progress } = written;
   const reread = hashFile(staged.path);
   reread.catch(() => undefined); // reported where it is awaited
-  const reopened = await openImageFile(staged.path, { progress });
+  const reopened = await openImageFile(staged.path, { progress, ...(image.backend && { backend: image.backend }) });
   try {
     compareChanged(image, reopened, written);
     const read = await judgeImage(written, reopened);

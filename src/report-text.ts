@@ -14,6 +14,7 @@ export function buildText(result: BuildResult, dryRun: boolean): string {
     ...table(effective.map(({ action, path }) => [`  ${action}`, printable(path)])),
     ...(same > 0 && effective.length > 0 ? [`  (${same} more already as asked)`] : []),
     ...result.skipped.map((step) => `  skipped  ${step}`),
+    ...result.notes.map((note) => `  note     ${note}`),
     `  ${humanBytes(bytes)} of ${humanBytes(result.imageBytes)}, in ${result.changed.length} range${result.changed.length === 1 ? '' : 's'}`,
   ];
   if (dryRun) return [...lines, '', 'nothing was written (--dry-run)'].join('\n');

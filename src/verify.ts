@@ -1,4 +1,5 @@
 /** Verify: is this image a node that Kubernetes accepts? Reads it, changes nothing; with profiles, also whether all that they ask for is there. */
+import type { Backend } from './image/backend.js';
 import { openImageFile, openUnchanged, type Image } from './image/image.js';
 import { checkOutput, stageOutput } from './output/atomic.js';
 import { loadProfiles, type BoundStep } from './profile.js';
@@ -29,6 +30,7 @@ export interface VerifyOptions {
   /** Where writeReport() will write: refused before anything is opened. */
   readonly report?: string | undefined;
   readonly progress?: Progress;
+  readonly backend?: Backend;
 }
 
 /** A line of the report: a rule, or a check of the image and the profiles. */
@@ -62,7 +64,7 @@ export async function verify(options: VerifyOptions): Promise<VerifyResult> {
   const values = { set: options.set ?? [], varsFiles: options.varsFiles ?? [], secrets: options.secrets ?? [], answers: options.answers ?? new Map() };
   const profiles = options.profiles?.length ? loadProfiles(options.profiles, values) : undefined;
   progress.phase(`opening ${options.image}`);
-  const image = await openImageFile(options.image, { progress, wide: true });
+  const image = await openImageFile(options.image, { progress, wide: true, ...(options.backend && { backend: options.backend }) });
   try {
     progress.phase(`verifying ${options.image}`);
     const target = options.target ?? profiles?.readiness;

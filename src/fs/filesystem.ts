@@ -161,4 +161,27 @@ export interface Tree extends FileSystem {
   resolve(path: string): string;
   /** Every path written or removed so far, sorted, each once. */
   actions(): FileAction[];
+  /** Runs the image's own programs in it; undefined where it is only bytes to us. */
+  readonly machine?: TreeMachine | undefined;
+}
+
+export interface TreeMachine {
+  /** Runs in the image's root; what it wrote is found, labelled and recorded. */
+  run(command: TreeCommand): Promise<TreeCommandResult>;
+}
+
+export interface TreeCommand {
+  /** Arguments, or a script for the image's /bin/sh. */
+  readonly command: readonly string[] | { readonly script: string };
+  readonly network: 'host' | 'none';
+  readonly environment: ReadonlyMap<string, string>;
+  /** Name to value: files in /run/secrets while it runs. */
+  readonly secrets: ReadonlyMap<string, string>;
+  readonly binds: readonly { readonly from: string; readonly to: string; readonly readOnly: boolean }[];
+  readonly timeoutSeconds: number;
+}
+
+export interface TreeCommandResult {
+  readonly status: number;
+  readonly ended: 'exit' | 'signal' | 'timeout';
 }

@@ -192,7 +192,7 @@ class MountedTree implements Tree {
   }
 
   private labelled(place: Place, type: FileType, attributes: Attributes): Attributes {
-    if (place.filesystem.type !== 'ext4' || attributes.xattrs?.has('security.selinux')) return attributes;
+    if (place.filesystem.type === 'vfat' || attributes.xattrs?.has('security.selinux')) return attributes;
     const context = this.options.label?.(place.path, type);
     if (context === undefined) return attributes;
     return { ...attributes, xattrs: new Map([...(attributes.xattrs ?? []), ['security.selinux', Buffer.from(`${context}\0`)]]) };

@@ -12,6 +12,7 @@ import { loadFat } from '../fs/fat/fat.js';
 import type { FileSystem, OpenFileSystem, StoredFileSystem, Time, Tree } from '../fs/filesystem.js';
 import { openLabels, type Labels } from '../fs/labels.js';
 import { createTree, type Mount } from '../fs/tree.js';
+import type { Backend } from './backend.js';
 import { readPartitionTable, type Partition, type PartitionTable } from '../partition/table.js';
 import { identify, readSwapHeader } from './identify.js';
 import { assignRoles, mountedAt, type Roles } from './roles.js';
@@ -34,6 +35,8 @@ export interface Image {
   readonly partitions: readonly ImagePartition[];
   readonly roles: Roles<ImagePartition>;
   readonly time: Time;
+  /** Who reads and writes its filesystems; undefined: our own drivers. */
+  readonly backend: Backend | undefined;
   /** Reads the image's SELinux policy on first use; undefined when it has none. */
   labels(): Labels | undefined;
   /** Where fstab mounts a partition; "swap" for swap. */
@@ -50,8 +53,11 @@ export interface OpenImageOptions {
   readonly wide?: boolean;
   /** Puts a device with the same bytes in front of the decoded one. Whoever makes it closes it. */
   readonly through?: (decoded: DecodedImage) => DecodedImage | Promise<DecodedImage>;
+  readonly backend?: Backend;
 }
 
+/** What our own drivers read. */
+const OWN = new Set(['ext4', 'vfat']);
 const FAT_EPOCH = 315_532_800; // 1980-01-01: the earliest time that FAT can store
 const FAT_END = 4_354_819_199; // 2107-12-31: the latest; ext4 ends later
 
@@ -66,43 +72,58 @@ export async function openImageFile(path: string, options: OpenImageOptions = {}
 }
 
 /** The same image once more, without what was written to it; it lives as long as the first one, and needs no closing. */
-export function openUnchanged({ path, decoded }: Image): Promise<Image> {
-  return openDecoded(path, decoded, {});
+export function openUnchanged({ path, decoded, backend, partitions }: Image): Promise<Image> {
+  const needsBackend = partitions.some(({ filesystem, holds }) => filesystem && !OWN.has(holds));
+  return openDecoded(path, decoded, needsBackend && backend ? { backend } : {});
 }
 
 /**
  * The image as it is now, with what was written to it (and flushed), to be written to independently. It lives as long as the first one; closing its overlay
  * frees what it keeps.
  */
-export function forkImage({ path, decoded, overlay }: Image): Promise<Image> {
-  return openOver(path, decoded, overlay.fork());
+export function forkImage({ path, decoded, overlay, backend }: Image): Promise<Image> {
+  return openOver(path, decoded, overlay.fork(), backend);
 }
 
-function openDecoded(path: string, decoded: DecodedImage, options: OpenImageOptions): Promise<Image> {
-  return openOver(path, decoded, createOverlay(decoded.device, options.temporaryDirectory ? { temporaryDirectory: options.temporaryDirectory } : {}));
+async function openDecoded(path: string, decoded: DecodedImage, { temporaryDirectory, backend }: OpenImageOptions): Promise<Image> {
+  const overlay = backend ? await backend.overlay(decoded) : createOverlay(decoded.device, temporaryDirectory ? { temporaryDirectory } : {});
+  return openOver(path, decoded, overlay, backend);
 }
 
-async function openOver(path: string, decoded: DecodedImage, overlay: Overlay): Promise<Image> {
+async function openOver(path: string, decoded: DecodedImage, overlay: Overlay, backend: Backend | undefined): Promise<Image> {
   const table = readPartitionTable(overlay);
   // Where partitions begin is looked at next, in several places of the image: decoded at once, on all cores.
   await Promise.all(table.partitions.map(({ start }) => (start < decoded.device.size ? decoded.prefetch({ offset: start, length: 1 }, false) : undefined)));
   const time = imageTime(overlay, table);
   const openFat = await loadFat();
-  const partitions = table.partitions.map((partition) => openPartition(overlay, partition, [openExt4, openFat], time));
-  return assemble({ path, decoded, overlay, table, partitions, time });
+  const partitions = table.partitions.map((partition) => openPartition(overlay, partition, [openExt4, openFat], time, backend));
+  return assemble({ path, decoded, overlay, table, partitions, time, backend });
+}
+
+/** Filesystems that rockberry leaves to the kernel. */
+const KERNELS = new Set(['xfs', 'btrfs']);
+
+/** The error of an image whose root filesystem seems to be one that only the kernel reads; undefined for any other image, and where the kernel was asked. */
+export function kernelNeed({ path, roles, partitions, backend }: Pick<Image, 'path' | 'roles' | 'partitions' | 'backend'>): RockberryError | undefined {
+  const found = roles.root || backend ? undefined : partitions.find(({ holds }) => KERNELS.has(holds));
+  return found && new RockberryError('unsupported', `${path}: expected a root filesystem that rockberry reads itself (ext4), found ${found.holds} on partition ${found.number}`, {
+    hint: 'as root on Linux, add --backend loop', needsKernel: true,
+  });
 }
 
 /** The image must have both roles; otherwise an error that says which is missing and why. */
 export function requireRoles(image: Image): void {
   const broken = image.partitions.find(({ problem }) => problem);
   if (image.roles.problems.length === 0) return;
+  const need = kernelNeed(image);
+  if (need) throw need;
   if (broken?.problem) throw broken.problem;
   throw new RockberryError('unsupported', `${image.path}: ${image.roles.problems.join('; ')}`, {
     hint: 'rockberry customizes images that the Raspberry Pi firmware boots directly; see "Limits" in the README',
   });
 }
 
-type Opened = Pick<Image, 'path' | 'decoded' | 'overlay' | 'table' | 'partitions' | 'time'>;
+type Opened = Pick<Image, 'path' | 'decoded' | 'overlay' | 'table' | 'partitions' | 'time' | 'backend'>;
 
 function assemble(opened: Opened): Image {
   const roles = assignRoles(opened.partitions);
@@ -124,7 +145,7 @@ function assemble(opened: Opened): Image {
 function buildTree(image: Image): Tree {
   const { boot, root } = image.roles;
   if (!root?.filesystem) {
-    throw image.partitions.find(({ problem }) => problem)?.problem
+    throw kernelNeed(image) ?? image.partitions.find(({ problem }) => problem)?.problem
       ?? new RockberryError('unsupported', `${image.path}: ${image.roles.problems.join('; ')}`);
   }
   const bootDirectory = (boot && image.mountedAt(boot)) ?? (root.filesystem.stat('/boot/firmware') ? '/boot/firmware' : '/boot');
@@ -147,13 +168,15 @@ function rootLabels(root: FileSystem | undefined, opened: Opened): Labels | unde
   });
 }
 
-function openPartition(image: BlockDevice, partition: Partition, openers: readonly OpenFileSystem[], time: Time): ImagePartition {
+function openPartition(image: Overlay, partition: Partition, openers: readonly OpenFileSystem[], time: Time, backend: Backend | undefined): ImagePartition {
   const device = sliceDevice(image, partition.start, partition.length);
   const swap = readSwapHeader(device);
   if (swap) return { ...partition, ...swap, holds: 'swap', filesystem: undefined, problem: undefined };
   const none = { filesystem: undefined, label: '', uuid: '', problem: undefined };
   try {
-    const filesystem = withPlace(`partition ${partition.number}`, () => firstThatOpens(device, openers, time));
+    const own = (): StoredFileSystem | undefined => withPlace(`partition ${partition.number}`, () => firstThatOpens(device, openers, time));
+    const found = own();
+    const filesystem = backend?.open(image, { partition, device, holds: found?.type ?? identify(device), own, time }) ?? found;
     if (!filesystem) return { ...partition, ...none, holds: identify(device) };
     const { type, label, uuid } = filesystem.info();
     return { ...partition, holds: type, filesystem, label, uuid, problem: undefined };

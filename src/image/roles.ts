@@ -19,7 +19,7 @@ export interface Roles<P extends Candidate> {
 
 export function assignRoles<P extends Candidate>(partitions: readonly P[]): Roles<P> {
   const bootable = partitions.filter(({ filesystem }) => filesystem?.type === 'vfat' && commandLineOf(filesystem) !== undefined);
-  const roots = partitions.filter(({ filesystem }) => filesystem?.type === 'ext4' && hasOsRelease(filesystem));
+  const roots = partitions.filter(({ filesystem }) => filesystem && filesystem.type !== 'vfat' && hasOsRelease(filesystem));
   const problems: string[] = [];
   const wanted = bootable.flatMap(({ filesystem }) => rootArgument(commandLineOf(filesystem!)!) ?? []);
   const named = wanted.map((source) => partitionNamed(source, partitions));

@@ -9,7 +9,7 @@ const SRC = join(import.meta.dirname, '../../src');
 const ROOMS: readonly (readonly [room: string, prefix: string])[] = [
   ['words', 'errors.ts'], ['words', 'report.ts'], ['words', 'pace.ts'], ['words', 'bytes/'], ['device', 'device/'], ['codec', 'codec/'], ['partition', 'partition/'], ['words', 'shipped.ts'],
   ['interface', 'fs/filesystem.ts'], ['fs', 'fs/'], ['output', 'output/'], ['image', 'image/'], ['steps', 'steps/'], ['profile', 'profile.ts'], ['profile', 'profile/'],
-  ['verify', 'verify/'], ['cache', 'cache/'], ['verbs', 'build.ts'], ['verbs', 'write.ts'], ['verbs', 'read-back.ts'], ['verbs', 'range-hashes.ts'], ['verbs', 'base.ts'], ['verbs', 'base-memory.ts'], ['verbs', 'beside.ts'], ['verbs', 'prepare.ts'], ['verbs', 'inspect.ts'], ['verbs', 'verify.ts'], ['verbs', 'boot/'], ['text', 'verify-text.ts'], ['verbs', 'browse.ts'], ['verbs', 'diff.ts'], ['verbs', 'diff/'], ['text', 'diff-text.ts'], ['fleet', 'fleet/'], ['text', 'fleet-text.ts'], ['verbs', 'manifest-files.ts'], ['text', 'report-text.ts'], ['terminal', 'terminal.ts'], ['main', 'main.ts'], ['main', 'command.ts'], ['main', 'fleet-commands.ts'], ['main', 'flash-commands.ts'], ['main', 'profile-flags.ts'], ['flash', 'flash/'], ['text', 'flash-text.ts'], ['text', 'devices-text.ts'], ['text', 'audit-text.ts'],
+  ['verify', 'verify/'], ['cache', 'cache/'], ['verbs', 'build.ts'], ['verbs', 'write.ts'], ['verbs', 'read-back.ts'], ['verbs', 'range-hashes.ts'], ['verbs', 'base.ts'], ['verbs', 'base-memory.ts'], ['verbs', 'beside.ts'], ['verbs', 'prepare.ts'], ['verbs', 'inspect.ts'], ['verbs', 'verify.ts'], ['verbs', 'boot/'], ['text', 'verify-text.ts'], ['verbs', 'browse.ts'], ['verbs', 'diff.ts'], ['verbs', 'diff/'], ['text', 'diff-text.ts'], ['fleet', 'fleet/'], ['text', 'fleet-text.ts'], ['verbs', 'manifest-files.ts'], ['text', 'report-text.ts'], ['terminal', 'terminal.ts'], ['main', 'main.ts'], ['main', 'command.ts'], ['main', 'fleet-commands.ts'], ['main', 'flash-commands.ts'], ['main', 'profile-flags.ts'], ['main', 'backend-flags.ts'], ['kernel', 'kernel/'], ['run', 'run/'], ['flash', 'flash/'], ['text', 'flash-text.ts'], ['text', 'devices-text.ts'], ['text', 'audit-text.ts'],
 ];
 
 const MAY: Readonly<Record<string, readonly string[]>> = {
@@ -22,6 +22,8 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   output: ['words', 'device'],
   image: ['words', 'device', 'codec', 'partition', 'fs', 'interface', 'output'],
   steps: ['words', 'interface'],
+  run: ['words', 'device'],
+  kernel: ['words', 'device', 'interface', 'fs', 'codec', 'image', 'run'],
   profile: ['words', 'interface', 'steps'],
   verify: ['words', 'device', 'interface', 'image', 'profile', 'steps'],
   cache: ['words', 'device', 'output', 'codec'],
@@ -30,7 +32,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   flash: ['words', 'device', 'interface', 'image', 'profile', 'codec', 'verify', 'output', 'steps', 'cache', 'verbs', 'fleet'],
   terminal: ['words'],
   text: ['words', 'terminal', 'verbs', 'fleet', 'flash'],
-  main: ['words', 'terminal', 'text', 'verbs', 'fleet', 'flash', 'profile', 'cache'],
+  main: ['words', 'terminal', 'text', 'verbs', 'fleet', 'flash', 'profile', 'cache', 'kernel', 'image'],
 };
 
 function sources(folder: string): string[] {
