@@ -11,6 +11,7 @@
  * lifeline, for the moments in which that signal was not yet set.
  */
 import { readFileSync, readdirSync } from 'node:fs';
+import { constants } from 'node:os';
 import type { Writable } from 'node:stream';
 import { execa } from 'execa';
 import { RockberryError } from '../errors.js';
@@ -83,7 +84,11 @@ export interface Holder {
 export async function openHolder(options: HolderOptions): Promise<Holder> {
   const child = spawnHolder(options);
   const said = gather(child.stderr);
-  const ended = child.then(({ exitCode, signal, failed }): Ended => (failed && exitCode === undefined ? { status: 128 + (signal === 'SIGKILL' ? 9 : 15), signal: true } : { status: exitCode ?? 255, signal: false }));
+  let killed = false;
+  const ended = child.then(({ exitCode, signal }): Ended => {
+    if (killed || signal === 'SIGKILL') return { status: 137, signal: true }; // unshare 2.38 makes a 1 of it
+    return exitCode === undefined ? { status: 128 + constants.signals[signal!], signal: true } : { status: exitCode, signal: false };
+  });
   const ready = new Promise<boolean>((resolve) => {
     child.stdout.once('data', () => resolve(true));
     void ended.then(() => resolve(false));
@@ -105,7 +110,10 @@ export async function openHolder(options: HolderOptions): Promise<Holder> {
     terminate: () => void lifeline.write('TERM\n'),
     kill: async () => {
       lifeline.end();
-      if (child.exitCode === null && child.signalCode === null) killIfThere(init ?? pid); // by its process 1: the kernel then ends all others before unshare sees it gone
+      if (child.exitCode === null && child.signalCode === null) {
+        killed = true;
+        killIfThere(init ?? pid); // by its process 1: the kernel then ends all others before unshare sees it gone
+      }
       await ended;
     },
   };

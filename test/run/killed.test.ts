@@ -1,14 +1,17 @@
 /** rockberry is killed with SIGKILL while a command runs, or while everything is being made for it: nothing is left of it. */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, readdirSync, readlinkSync, symlinkSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { symlinkSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { output } from '../support/oracle.js';
 import { bundled } from './bundle.js';
 import { emulated, everything, folder, makeRoot, rooted } from './roots.js';
+import { traces, type Trace } from './traces.js';
 
+/** With one in two, the command first kills what it can: all but the shell itself and process 1, so that only the parent-death signal is left. */
+const KILLS = 'kill -9 -1\n';
 const SCRIPT = 'echo running\nsetsid sh -c \'trap "" TERM HUP INT; while :; do sleep 1; done\' &\ntrap "" TERM HUP INT\nwhile :; do sleep 1; done\n';
 
 function random(seed: number): () => number {
@@ -19,54 +22,19 @@ function random(seed: number): () => number {
   };
 }
 
-interface Trace {
-  readonly processes: string[];
-  readonly mounts: string[];
-  readonly namespaces: string[];
-}
-
-const KINDS = ['mnt', 'pid', 'pid_for_children', 'user', 'uts', 'ipc', 'net'];
-
-/** Processes that have the mark in their environment, their namespaces, and mounts in whichever namespace on a path with it. A namespace lasts as long as a process in it. */
-function traces(mark: string, own: string): Trace {
-  const found: Trace = { processes: [], mounts: [], namespaces: [] };
-  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-    const read = (name: string): string => {
-      try {
-        return readFileSync(`/proc/${pid}/${name}`, 'latin1');
-      } catch {
-        return ''; // it is gone
-      }
-    };
-    if (pid !== own && read('environ').includes(mark)) {
-      found.processes.push(`${pid} ${read('cmdline').replaceAll('\0', ' ').slice(0, 200)}`);
-      found.namespaces.push(...KINDS.map((kind) => linkOf(`/proc/${pid}/ns/${kind}`)).filter((link, at) => link !== '' && link !== linkOf(`/proc/self/ns/${KINDS[at]}`)));
-    }
-    if (read('mountinfo').includes(mark)) found.mounts.push(pid);
-  }
-  return found;
-}
-
-function linkOf(path: string): string {
-  try {
-    return readlinkSync(path);
-  } catch {
-    return '';
-  }
-}
-
 async function gone(mark: string): Promise<Trace> {
   for (let tries = 0; tries < 100; tries++) {
-    const { processes, mounts } = traces(mark, '');
+    const { processes, mounts } = traces(mark);
     if (processes.length + mounts.length === 0) break;
     await sleep(50);
   }
-  return traces(mark, '');
+  return traces(mark);
 }
 
 /** Kills the caller `delay` milliseconds after its start; a negative one: so long after the command has said that it runs. */
-async function killAfter(root: string, delay: number, mark: string): Promise<Trace> {
-  const caller = spawn(process.execPath, [await bundled(), JSON.stringify({ root, script: SCRIPT, network: 'host', binds: [{ from: folder(), to: '/var/new/place', readOnly: false }] })], {
+async function killAfter(root: string, script: string, delay: number): Promise<Trace> {
+  const mark = basename(dirname(root));
+  const caller = spawn(process.execPath, [await bundled(), JSON.stringify({ root, script, network: 'host', binds: [{ from: folder(), to: '/var/new/place', readOnly: false }] })], {
     env: { ...process.env, PATH: `${process.env.PATH}:/${mark}` }, stdio: ['ignore', 'pipe', 'inherit'], // what the host's programs get of the environment is PATH
   });
   if (delay < 0) await once(caller.stdout, 'data');
@@ -88,7 +56,7 @@ for (const machine of ['own', 'aarch64'] as const) {
     const before = everything(root);
     const seen: Trace[] = [];
     for (let round = 0; round < 12; round++) {
-      seen.push(await killAfter(root, round % 4 === 3 ? -Math.ceil(next() * 300) : Math.floor(next() * 1500), dirname(root).slice(dirname(dirname(root)).length + 1)));
+      seen.push(await killAfter(root, round % 2 === 0 ? SCRIPT : KILLS + SCRIPT, round % 4 > 1 ? -Math.ceil(next() * 300) : Math.floor(next() * 1500)));
       expect(everything(root)).toEqual(before); // those that take placeholders away had the mark, too
     }
     expect(seen.some(({ processes, namespaces, mounts }) => processes.length >= 5 && namespaces.length >= 5 && mounts.length > 0)).toBe(true); // there was something to leave
