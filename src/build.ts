@@ -3,6 +3,8 @@ import { openBase, scanBase } from './base.js';
 import { checkBeside } from './beside.js';
 import type { Range } from './bytes/ranges.js';
 import type { Cache } from './cache/cache.js';
+import { RockberryError } from './errors.js';
+import type { RunRecord } from './fs/filesystem.js';
 import { formatOfName } from './codec/codec.js';
 import type { EncodeOptions } from './codec/encode.js';
 import type { Backend } from './image/backend.js';
@@ -53,6 +55,8 @@ export interface BuildResult {
   readonly steps: readonly string[];
   readonly skipped: readonly string[];
   readonly checks: readonly { readonly name: string; readonly findings: number; readonly errors: number }[];
+  /** Programs of the image that were run: with any, the result is not reproducible. */
+  readonly runs: readonly RunRecord[];
   /** Who read and wrote the image's filesystems. */
   readonly backend: 'user' | 'loop';
   /** What the backend left to the built-in driver, and why. */
@@ -66,6 +70,7 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
   const format = options.output === undefined ? undefined : formatOfName(options.output);
   const profiles = loadProfiles(options.profiles, { set: options.set ?? [], varsFiles: options.varsFiles ?? [], secrets: options.secrets ?? [], answers: options.answers ?? new Map() });
   if (options.output !== undefined && !options.dryRun) checkOutputs(options.output, options);
+  if (!options.dryRun && !options.backend) requireNoMachine(profiles.steps);
   progress.phase(`opening ${options.image}`);
   const base = await openBase(options.image, { format: options.dryRun ? undefined : format, cache: options.cache, encode: options.encode ?? {}, progress, ...(options.backend && { backend: options.backend }) });
   try {
@@ -73,7 +78,7 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
     requireRoles(image);
     // Before the steps: chunks that are copied are not decoded on the way, and damage in the base must never reach an output.
     const scan = base.splice ? await scanBase(base, options.cache, progress) : undefined;
-    await applySteps(image, profiles.steps, progress);
+    await applySteps(image, options.dryRun ? profiles.steps.filter((step) => !step.needsMachine) : profiles.steps, progress);
     const changed = image.overlay.changes();
     const done = { options, image, profiles, changed };
     if (options.dryRun || options.output === undefined || format === undefined) return summary(done, undefined, NOTHING_READ);
@@ -86,6 +91,12 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
     progress.finish();
     base.close();
   }
+}
+
+/** Before anything is opened: programs of the image run only where its filesystems are mounted. */
+function requireNoMachine(steps: readonly BoundStep[]): void {
+  const step = steps.find(({ needsMachine }) => needsMachine);
+  if (step) throw new RockberryError('unsupported', `${step.where}: expected steps that need no running programs, found one that does (${step.title})`, { hint: 'as root on Linux, add --backend loop', needsKernel: true });
 }
 
 function checkOutputs(output: string, { force, image, imageOnly }: BuildOptions): void {
@@ -123,7 +134,8 @@ function summary({ options, image, profiles, changed }: Applied, written: Writte
     findings: checks.flatMap(({ findings }) => findings),
     profiles: profiles.names,
     steps: profiles.steps.map(({ title }) => title),
-    skipped: profiles.skipped,
+    skipped: [...profiles.skipped, ...(options.dryRun ? profiles.steps.filter(({ needsMachine }) => needsMachine).map(({ title }) => `${title} (nothing is run in a dry run)`) : [])],
+    runs: maskedValue(image.tree().runs?.() ?? [], profiles.mask),
     backend: options.backend ? 'loop' : 'user', notes: options.backend?.notes() ?? [],
     checks: checks.map(({ name, findings }) => ({ name, findings: findings.length, errors: findings.filter(({ severity }) => severity === 'error').length })),
     readiness: written ? { target: profiles.readiness ?? null, ...countRules(rules) } : null,

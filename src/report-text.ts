@@ -18,6 +18,7 @@ export function buildText(result: BuildResult, dryRun: boolean): string {
     `  ${humanBytes(bytes)} of ${humanBytes(result.imageBytes)}, in ${result.changed.length} range${result.changed.length === 1 ? '' : 's'}`,
   ];
   if (dryRun) return [...lines, '', 'nothing was written (--dry-run)'].join('\n');
+  if (result.runs.length > 0) lines.push(`  ran      ${result.runs.length} command${result.runs.length === 1 ? '' : 's'} in the image${result.runs.some(({ emulated }) => emulated) ? ', emulated by qemu' : ''}: the result is not reproducible`);
   lines.push('', 'checked', ...result.checks.map(({ name, findings, errors }) => `  ${findings === 0 ? 'ok' : errors > 0 ? 'FAILED' : 'ok, with warnings'}  ${name}`), ...findingLines(result.findings), '');
   if (result.output === null) lines.push('not written: the result did not pass its checks');
   else lines.push(...readinessLines(result), `${result.output}: ready to flash, ${humanBytes(result.bytes ?? 0)}`, `sha256 ${result.sha256}`);

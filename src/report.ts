@@ -20,6 +20,8 @@ export interface Progress {
   phase(text: string): void;
   advance(done: number, total: number): void;
   finish(): void;
+  /** A line of what a program of the image says. */
+  line?(text: string): void;
 }
 
 export const silentProgress: Progress = { phase: () => undefined, advance: () => undefined, finish: () => undefined };

@@ -239,6 +239,10 @@ function spinnerProgress(): Progress {
       spinner?.stop();
       spinner = undefined;
     },
+    line(said) {
+      spinner?.clear();
+      process.stderr.write(`  ${terminalText(said)}\n`);
+    },
   };
 }
 
@@ -261,6 +265,7 @@ function lineProgress(): Progress {
       process.stderr.write(`${text} ${advanced(done, total, now)}\n`);
     },
     finish: () => undefined,
+    line: (said) => void process.stderr.write(`  ${terminalText(said)}\n`),
   };
 }
 
@@ -286,5 +291,6 @@ function streamProgress(): Progress {
       if (Date.now() - last >= STREAM_EVERY) line(done, total, now);
     },
     finish: () => undefined,
+    line: (said) => writeAll(`${JSON.stringify({ output: said })}\n`),
   };
 }

@@ -85,7 +85,7 @@ export async function verify(options: VerifyOptions): Promise<VerifyResult> {
 async function placedBy(image: Image, steps: readonly BoundStep[]): Promise<NonNullable<NodeOptions['placed']>> {
   const copy = await openUnchanged(image);
   const tree = copy.tree();
-  for (const step of steps) await step.apply(tree);
+  for (const step of steps) if (!step.needsMachine) await step.apply(tree); // what programs place only they know
   return tree.actions().map(({ path, action }) => ({ path, removed: action === 'removed' }));
 }
 

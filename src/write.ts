@@ -112,5 +112,6 @@ async function manifest({ name, base, image, profiles }: WriteJob, { output, for
     files,
     changed,
     findings: checks.flatMap(({ findings }) => findings),
+    runs: maskedValue(image.tree().runs?.() ?? [], profiles.mask),
   };
 }

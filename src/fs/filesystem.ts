@@ -161,13 +161,26 @@ export interface Tree extends FileSystem {
   resolve(path: string): string;
   /** Every path written or removed so far, sorted, each once. */
   actions(): FileAction[];
-  /** Runs the image's own programs in it; undefined where it is only bytes to us. */
+  /** Runs the image's own programs in it; undefined where it is only bytes to us. What they changed is among the actions. */
   readonly machine?: TreeMachine | undefined;
+  /** What was run so far. */
+  runs?(): readonly RunRecord[];
 }
 
 export interface TreeMachine {
-  /** Runs in the image's root; what it wrote is found, labelled and recorded. */
+  /** Runs in the image's root; what it wrote is found and labelled. */
   run(command: TreeCommand): Promise<TreeCommandResult>;
+}
+
+/** For the manifest. */
+export interface RunRecord {
+  /** The shell's text, or the arguments. */
+  readonly command: string | readonly string[];
+  readonly network: 'host' | 'none';
+  readonly status: number;
+  readonly how: string;
+  readonly emulated: boolean;
+  readonly output: readonly string[];
 }
 
 export interface TreeCommand {
@@ -179,9 +192,26 @@ export interface TreeCommand {
   readonly secrets: ReadonlyMap<string, string>;
   readonly binds: readonly { readonly from: string; readonly to: string; readonly readOnly: boolean }[];
   readonly timeoutSeconds: number;
+  /** Applied to everything that it says. */
+  readonly mask: (text: string) => string;
+}
+
+/** What a command did to the image: a path of the tree. */
+export interface TreeChange {
+  readonly path: string;
+  readonly existed: boolean;
+  readonly exists: boolean;
 }
 
 export interface TreeCommandResult {
   readonly status: number;
   readonly ended: 'exit' | 'signal' | 'timeout';
+  /** Masked lines; only the last ones of a long output. */
+  readonly output: readonly string[];
+  /** "namespaces" or "nspawn". */
+  readonly how: string;
+  /** Whether qemu ran the image's programs. */
+  readonly emulated: boolean;
+  /** Sorted by path. */
+  readonly changes: readonly TreeChange[];
 }

@@ -7,7 +7,7 @@ import { RockberryError } from '../errors.js';
 import { equalBytes } from '../bytes/fields.js';
 import type { FileAction, Finding } from '../report.js';
 import { actionLog } from './actions.js';
-import type { Attributes, Content, Entry, FileSystem, FileSystemInfo, FileType, Stat, Time, Tree } from './filesystem.js';
+import type { Attributes, Content, Entry, FileSystem, FileSystemInfo, FileType, RunRecord, Stat, Time, Tree, TreeCommand, TreeCommandResult, TreeMachine } from './filesystem.js';
 
 export interface Mount {
   /** Where it is mounted: "/" or "/boot/efi". */
@@ -20,6 +20,7 @@ export interface TreeOptions {
   readonly bootDirectory: string;
   /** The SELinux context for a path, where the image has a policy. */
   readonly label?: (path: string, type: FileType) => string | undefined;
+  readonly machine?: TreeMachine | undefined;
 }
 
 interface Place {
@@ -41,11 +42,30 @@ class MountedTree implements Tree {
   readonly bootDirectory: string;
   private readonly byDepth: readonly Mount[];
   private readonly log = actionLog();
+  private readonly records: RunRecord[] = [];
+  readonly machine: TreeMachine | undefined;
 
   constructor(mounts: readonly Mount[], private readonly options: TreeOptions) {
     this.byDepth = [...mounts].sort((a, b) => b.path.length - a.path.length);
     this.time = options.time;
     this.bootDirectory = options.bootDirectory;
+    this.machine = options.machine && { run: (command) => this.run(options.machine!, command) };
+  }
+
+  runs(): readonly RunRecord[] {
+    return this.records;
+  }
+
+  private async run(machine: TreeMachine, command: TreeCommand): Promise<TreeCommandResult> {
+    const result = await machine.run(command);
+    for (const { path, existed, exists } of result.changes) {
+      if (exists) this.log.note(path, existed, true);
+      else this.log.noteRemoved(path);
+    }
+    const { status, how, emulated, output } = result;
+    const text = 'script' in command.command ? command.mask(command.command.script) : command.command.map(command.mask);
+    this.records.push({ command: text, network: command.network, status, how, emulated, output });
+    return result;
   }
 
   info(): FileSystemInfo {

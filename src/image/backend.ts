@@ -1,7 +1,7 @@
 /** How an image's filesystems are read and written, where our own drivers are not what is wanted. What there is of it is in src/kernel. */
 import type { DecodedImage } from '../codec/codec.js';
 import type { BlockDevice, Overlay } from '../device/device.js';
-import type { StoredFileSystem, Time, TreeMachine } from '../fs/filesystem.js';
+import type { FileSystem, FileType, StoredFileSystem, Time, TreeMachine } from '../fs/filesystem.js';
 import type { Partition } from '../partition/partition.js';
 
 export interface PlacedPartition {
@@ -17,6 +17,7 @@ export interface PlacedPartition {
 
 export interface MountedPart {
   readonly number: number;
+  readonly filesystem: FileSystem;
   /** Where it is in the image's tree. */
   readonly path: string;
 }
@@ -26,8 +27,8 @@ export interface Backend {
   overlay(decoded: DecodedImage): Promise<Overlay>;
   /** The filesystem on a part of such an overlay, or of a fork of it; undefined where it is left to our own driver. */
   open(overlay: Overlay, placed: PlacedPartition): StoredFileSystem | undefined;
-  /** Runs programs in the image; undefined where it cannot. `parts`: the root first. */
-  machine(overlay: Overlay, parts: readonly MountedPart[]): TreeMachine | undefined;
+  /** Runs programs in the image. `parts`: the root first; `label`: what its policy gives a path. */
+  machine(overlay: Overlay, parts: readonly MountedPart[], label: (path: string, type: FileType) => string | undefined): TreeMachine | undefined;
   /** What could not be done this way, and why: a sentence for each partition. */
   notes(): readonly string[];
 }

@@ -11,8 +11,8 @@ import { openExt4, superblockTime } from '../fs/ext4/ext4.js';
 import { loadFat } from '../fs/fat/fat.js';
 import type { FileSystem, OpenFileSystem, StoredFileSystem, Time, Tree } from '../fs/filesystem.js';
 import { openLabels, type Labels } from '../fs/labels.js';
-import { createTree, type Mount } from '../fs/tree.js';
-import type { Backend } from './backend.js';
+import { createTree } from '../fs/tree.js';
+import type { Backend, MountedPart } from './backend.js';
 import { readPartitionTable, type Partition, type PartitionTable } from '../partition/table.js';
 import { identify, readSwapHeader } from './identify.js';
 import { assignRoles, mountedAt, type Roles } from './roles.js';
@@ -149,12 +149,13 @@ function buildTree(image: Image): Tree {
       ?? new RockberryError('unsupported', `${image.path}: ${image.roles.problems.join('; ')}`);
   }
   const bootDirectory = (boot && image.mountedAt(boot)) ?? (root.filesystem.stat('/boot/firmware') ? '/boot/firmware' : '/boot');
-  const others = image.partitions.filter((partition) => partition !== root && partition.filesystem).flatMap((partition): Mount[] => {
+  const others = image.partitions.filter((partition) => partition !== root && partition.filesystem).flatMap((partition): MountedPart[] => {
     const path = partition === boot ? bootDirectory : image.mountedAt(partition);
-    return path?.startsWith('/') && path !== '/' ? [{ path: path.replace(/\/+$/, ''), filesystem: partition.filesystem! }] : [];
+    return path?.startsWith('/') && path !== '/' ? [{ path: path.replace(/\/+$/, ''), filesystem: partition.filesystem!, number: partition.number }] : [];
   });
   const label: Labels['label'] = (path, type) => image.labels()?.label(path, type);
-  return createTree([{ path: '/', filesystem: root.filesystem }, ...others], { time: image.time, bootDirectory, label });
+  const parts: MountedPart[] = [{ path: '/', filesystem: root.filesystem, number: root.number }, ...others];
+  return createTree(parts, { time: image.time, bootDirectory, label, machine: image.backend?.machine(image.overlay, parts, label) });
 }
 
 function rootLabels(root: FileSystem | undefined, opened: Opened): Labels | undefined {

@@ -12,6 +12,8 @@ export interface AttributeReader {
   get(path: Buffer): Xattrs;
   /** null removes. */
   set(path: Buffer, values: ReadonlyMap<string, Uint8Array | null>): void;
+  /** One of them for many paths. */
+  setMany(name: string, values: readonly (readonly [path: Buffer, value: Uint8Array])[]): void;
   /** Something else may have changed them. */
   forget(): void;
 }
@@ -35,8 +37,13 @@ export function attributeReader(root: () => string): AttributeReader {
     },
     set(path, values) {
       const [given, removed] = [[...values].filter(([, value]) => value !== null), [...values].filter(([, value]) => value === null)];
-      if (given.length > 0) restore(path, given as [string, Uint8Array][]);
+      if (given.length > 0) restoreAll([[path, given as [string, Uint8Array][]]]);
       for (const [name] of removed) remove(path, name);
+      all = undefined;
+      asked = 0;
+    },
+    setMany(name, values) {
+      if (values.length > 0) restoreAll(values.map(([path, value]) => [path, [[name, value]]]));
       all = undefined;
       asked = 0;
     },
@@ -77,10 +84,14 @@ function escaped(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => (byte > 0x20 && byte < 0x7f && byte !== 0x5c && byte !== 0x3d ? String.fromCharCode(byte) : `\\${byte.toString(8).padStart(3, '0')}`)).join('');
 }
 
-function restore(path: Buffer, values: readonly (readonly [string, Uint8Array])[]): void {
-  const lines = values.map(([name, value]) => `${escaped(Buffer.from(name))}=0x${Buffer.from(value).toString('hex')}`);
-  const { status, stderr } = runProgram('setfattr', ['-h', '--restore=-'], Buffer.from(`# file: ${escaped(path)}\n${lines.join('\n')}\n\n`, 'latin1'));
-  if (status !== 0) throw new RockberryError('io', `expected to set extended attributes (${values.map(([name]) => name).join(', ')}), found that the kernel refuses: ${stderr.replace(/^.*: /, '')}`);
+type Values = readonly (readonly [name: string, value: Uint8Array])[];
+
+/** setfattr's form of a dump. */
+function restoreAll(files: readonly (readonly [path: Buffer, values: Values])[]): void {
+  const blocks = files.map(([path, values]) => `# file: ${escaped(path)}\n${values.map(([name, value]) => `${escaped(Buffer.from(name))}=0x${Buffer.from(value).toString('hex')}\n`).join('')}\n`);
+  const { status, stderr } = runProgram('setfattr', ['-h', '--restore=-'], Buffer.from(blocks.join(''), 'latin1'));
+  const names = [...new Set(files.flatMap(([, values]) => values.map(([name]) => name)))].join(', ');
+  if (status !== 0) throw new RockberryError('io', `expected to set extended attributes (${names}), found that the kernel refuses: ${stderr.replace(/^.*: /, '')}`);
 }
 
 function remove(path: Buffer, name: string): void {

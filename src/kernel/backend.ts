@@ -8,6 +8,7 @@ import type { StoredFileSystem } from '../fs/filesystem.js';
 import type { Backend, PlacedPartition } from '../image/backend.js';
 import type { Progress } from '../report.js';
 import { kernelFileSystem, type KernelFileSystem } from './filesystem.js';
+import { machine } from './machine.js';
 import { mountPoint, type MountPoint } from './mounts.js';
 import { decodeToFile } from './work-file.js';
 
@@ -73,7 +74,7 @@ export function loopBackend({ directory, progress }: LoopOptions): Backend {
       session.mounts.set(number, opened);
       return opened.filesystem;
     },
-    machine: () => undefined,
+    machine: (overlay, parts, label) => machine(parts, sessions.get(overlay)?.mounts ?? new Map(), label, progress),
     notes: () => [...notes.values()],
   };
 }

@@ -17,11 +17,14 @@ import type { MountPoint } from './mounts.js';
 const PIECE = 1 << 20; // bytes
 const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = constants;
 const SLASH = Buffer.from('/');
+const SELINUX = 'security.selinux';
 
 /** Everything but what only a filesystem on a device of its own can tell. */
 export type KernelFiles = Omit<FileSystem, 'type' | 'info' | 'flush'> & {
   /** Something else wrote to the mount: what is remembered of it no longer holds. */
   forget(): void;
+  /** Gives SELinux labels to those of the paths that have none. */
+  labelMissing(wanted: readonly (readonly [path: string, context: string])[]): void;
 };
 
 export function kernelFiles(mount: MountPoint, time: Time): KernelFiles {
@@ -33,6 +36,14 @@ class MountedFiles implements KernelFiles {
 
   forget(): void {
     this.attributes.forget();
+  }
+
+  labelMissing(wanted: readonly (readonly [path: string, context: string])[]): void {
+    const given = wanted.flatMap(([path, context]): [Buffer, Uint8Array][] => {
+      const at = this.need(path, undefined, true);
+      return this.attributes.get(at).has(SELINUX) ? [] : [[at, Buffer.from(`${context}\0`)]];
+    });
+    this.attributes.setMany(SELINUX, given);
   }
 
   stat(path: string): Stat | undefined {

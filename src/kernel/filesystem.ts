@@ -3,16 +3,13 @@ import { statfsSync } from 'node:fs';
 import type { BlockDevice } from '../device/device.js';
 import type { FileSystemInfo, Footprint, StoredFileSystem } from '../fs/filesystem.js';
 import type { PlacedPartition } from '../image/backend.js';
-import { kernelFiles } from './files.js';
+import { kernelFiles, type KernelFiles } from './files.js';
 import type { MountPoint } from './mounts.js';
 import { namesOf } from './superblocks.js';
 
 let opened = 0;
 
-export interface KernelFileSystem extends StoredFileSystem {
-  /** Something else wrote to the mount. */
-  forget(): void;
-}
+export type KernelFileSystem = StoredFileSystem & Pick<KernelFiles, 'forget' | 'labelMissing'>;
 
 export function kernelFileSystem({ device, holds, own, time }: PlacedPartition, mount: MountPoint): KernelFileSystem {
   const files = kernelFiles(mount, time);
@@ -41,14 +38,14 @@ export function kernelFileSystem({ device, holds, own, time }: PlacedPartition, 
 }
 
 /** Its functions as values: they are spread over another object. */
-function bind(files: ReturnType<typeof kernelFiles>): ReturnType<typeof kernelFiles> {
+function bind(files: KernelFiles): KernelFiles {
   return {
     stat: (path) => files.stat(path), list: (path) => files.list(path), read: (path, offset, length) => files.read(path, offset, length), readLink: (path) => files.readLink(path),
     xattrs: (path) => files.xattrs(path), write: (path, content, attributes) => files.write(path, content, attributes), append: (path, content) => files.append(path, content),
     truncate: (path, size) => files.truncate(path, size), makeDirectory: (path, attributes) => files.makeDirectory(path, attributes),
     makeLink: (path, target, attributes) => files.makeLink(path, target, attributes), makeHardLink: (path, existing) => files.makeHardLink(path, existing),
     rename: (from, to) => files.rename(from, to), change: (path, attributes) => files.change(path, attributes), remove: (path) => files.remove(path), check: () => files.check(),
-    forget: () => files.forget(),
+    forget: () => files.forget(), labelMissing: (wanted) => files.labelMissing(wanted),
   };
 }
 

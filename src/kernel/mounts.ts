@@ -39,6 +39,21 @@ export function hideFile(path: string): string {
   return name;
 }
 
+/** The same directory at a second place. */
+export function bindDirectory(from: string, to: string): void {
+  mountOrThrow(['--bind', from, to], to);
+}
+
+/** An empty filesystem in memory over a directory. */
+export function memoryAt(place: string): void {
+  mountOrThrow(['-t', 'tmpfs', '-o', 'mode=0755,nodev', 'rockberry', place], place);
+}
+
+export function unmount(place: string): void {
+  const { status, stderr } = runProgram('umount', [place]);
+  if (status !== 0) throw new RockberryError('io', `expected to unmount ${place}, found that umount refuses: ${stderr}`);
+}
+
 function mountOrThrow(args: readonly string[], what: string): void {
   const { status, stderr } = runProgram('mount', args);
   if (status !== 0) throw new RockberryError('io', `expected to mount ${what}, found that mount refuses: ${stderr}`);

@@ -54,6 +54,17 @@ export interface ManifestInput {
   /** Bytes of the raw image that differ from the base's. */
   readonly changed: readonly Range[];
   readonly findings: readonly Finding[];
+  /** Programs of the image that were run, secrets hidden. With any of them the result is not reproducible. */
+  readonly runs?: readonly RunEntry[];
+}
+
+export interface RunEntry {
+  readonly command: string | readonly string[];
+  readonly network: string;
+  readonly status: number;
+  readonly how: string;
+  readonly emulated: boolean;
+  readonly output: readonly string[];
 }
 
 /** The version of this document's form: a reader refuses one that it does not know. */
@@ -72,6 +83,7 @@ export function manifestDocument(input: ManifestInput): object {
     files: input.files.filter(({ action }) => action !== 'unchanged').map(changeEntry).sort((a, b) => (a.path < b.path ? -1 : 1)),
     changed: input.changed.map(({ offset, length }) => ({ offset, length })),
     findings: input.findings,
+    ...(input.runs && input.runs.length > 0 && { reproducible: false, runs: input.runs }),
   }) as object;
 }
 

@@ -16,6 +16,8 @@ import { isTemplate, mentions, renderText, wholeVariable, type Variables } from 
 
 export interface BoundStep {
   readonly step: string;
+  /** It runs programs of the image. */
+  readonly needsMachine?: boolean;
   /** The step's `name` in the profile, or what it says of itself. */
   readonly title: string;
   /** "node.yaml:12:5" */
@@ -109,7 +111,7 @@ function neededPaths(file: YamlFile, values: Located): { paths: readonly string[
 interface Placing { readonly title: string; readonly where: string; readonly directory: string; readonly needed: readonly string[] }
 
 function makeBound(kind: Step<unknown>, value: unknown, { title, where, directory, needed }: Placing, { variables, mask }: BindOptions): ProfileStep {
-  const context: StepContext = { directory, render: (text) => renderText(text, variables) };
+  const context: StepContext = { directory, render: (text) => renderText(text, variables), mask };
   const placed = async <T>(work: () => T | Promise<T>): Promise<T> => {
     try {
       return await work();
@@ -119,7 +121,7 @@ function makeBound(kind: Step<unknown>, value: unknown, { title, where, director
   };
   const isMeant = (tree: Tree): boolean => needed.every((path) => tree.stat(tree.resolve(path)));
   return {
-    step: kind.key, title, where, sources: [...sourcesIn(value)].map((source) => resolve(directory, source)).sort(),
+    step: kind.key, needsMachine: kind.needsMachine ?? false, title, where, sources: [...sourcesIn(value)].map((source) => resolve(directory, source)).sort(),
     fingerprint: fingerprintOf([kind.key, directory, needed, value, rendersFiles(value) ? [...variables] : []]),
     describe: () => mask(kind.describe(value)),
     apply: (tree) => placed(async () => { if (isMeant(tree)) await kind.apply(tree, value, context); }),

@@ -12,6 +12,8 @@ import { localeStep } from './locale.js';
 import { modulesStep } from './modules.js';
 import { networkStep } from './network.js';
 import { overlayStep } from './overlay.js';
+import { packagesStep } from './packages.js';
+import { runStep } from './run.js';
 import { servicesStep } from './services.js';
 import type { Step } from './step.js';
 import { swapStep } from './swap.js';
@@ -22,7 +24,7 @@ import { userStep } from './user.js';
 
 const STEPS: readonly Step<unknown>[] = [
   cmdlineStep, configTxtStep, filesStep, overlayStep, hostnameStep, userStep, networkStep, timezoneStep, localeStep, keyboardStep,
-  servicesStep, unitStep, sysctlStep, modulesStep, swapStep, dnfStep, firstBootStep, growRootStep, identityStep,
+  servicesStep, unitStep, sysctlStep, modulesStep, swapStep, dnfStep, firstBootStep, growRootStep, identityStep, packagesStep, runStep,
 ];
 
 /** A step only ever gets options that its own schema has let through. */

@@ -8,6 +8,8 @@ export interface StepContext {
   readonly directory: string;
   /** Renders a template text with the profile's variables; errors as RockberryError('profile'). */
   readonly render?: (text: string) => string;
+  /** Hides the profile's secrets in what programs say. */
+  readonly mask?: (text: string) => string;
 }
 
 export interface Step<O> {
@@ -18,6 +20,8 @@ export interface Step<O> {
   readonly schema: ZodType<O>;
   /** One line for the plan: what will be done, with the values. */
   describe(options: O): string;
+  /** It runs programs of the image: nothing but that tells what it would do, and the result is not reproducible. */
+  readonly needsMachine?: true;
   /** Idempotent: applied twice it changes nothing the second time. */
   apply(tree: Tree, options: O, context: StepContext): void | Promise<void>;
   /** Reads the result as a stranger would; empty when all is as asked. */

@@ -1,0 +1,52 @@
+/**
+ * Packages by the image's own dnf. Whatever dnf.conf keeps from being updated stays (the step "dnf"; the profiles put the kernel and firmware of the older Rocky
+ * family there, whose boot files a newer package layout would move), and what was asked for is asked of rpm afterwards.
+ */
+import { z } from 'zod';
+import { RockberryError } from '../errors.js';
+import { readText } from './content.js';
+import { excluded } from './dnf.js';
+import { runIn, surroundings } from './run.js';
+import type { Step } from './step.js';
+
+/** No option, no path: "vim", "kernel-devel", "@development", "python3.11", "vim-2:8.2". */
+const packageName = z.string().max(256).regex(/^[@\w][\w.+*?:~^-]*$/, 'expected the name of a package');
+const list = z.array(packageName).default([]);
+/** Of the older family (facts: rocky-pi-image.md): without a boot loader's help its files must stay where they are. */
+const OLDER = ['raspberrypi2-*'];
+
+const schema = z.strictObject({
+  install: list.describe('Packages, groups as "@name".'),
+  remove: list.describe('Packages that go, with what needs them.'),
+  update: z.union([z.boolean(), z.array(packageName).min(1)]).default(false).describe('true: all that dnf.conf does not exclude; or some packages.'),
+  enable: z.array(z.string().max(128).regex(/^[\w.:-]+$/)).default([]).describe('Repositories that are off by default, as "crb".'),
+  weak: z.boolean().default(false).describe('Whether recommended packages are installed, too.'),
+  clean: z.boolean().default(true).describe('Whether dnf\'s cache is emptied afterwards.'),
+  ...surroundings,
+}).refine(({ install, remove, update }) => install.length + remove.length > 0 || update !== false, 'expected packages to install, remove or update');
+export type PackagesOptions = z.infer<typeof schema>;
+
+export const packagesStep: Step<PackagesOptions> = {
+  key: 'packages',
+  summary: 'Installs, removes and updates packages with the image\'s dnf; needs root on Linux (--backend loop).',
+  schema,
+  needsMachine: true,
+  describe: ({ install, remove, update }) => [
+    ...(remove.length > 0 ? [`remove ${remove.join(', ')}`] : []), ...(install.length > 0 ? [`install ${install.join(', ')}`] : []),
+    ...(update === true ? ['update all packages'] : update === false ? [] : [`update ${update.join(', ')}`]),
+  ].join('; '),
+  async apply(tree, options, context) {
+    const conf = readText(tree, '/etc/dnf/dnf.conf');
+    if (conf === undefined) throw new RockberryError('unsupported', 'expected /etc/dnf/dnf.conf in the image, found none', { hint: 'the image has no dnf; use "run" with its own package manager' });
+    const common = ['dnf', '-y', `--setopt=install_weak_deps=${options.weak ? 'True' : 'False'}`, ...options.enable.map((repository) => `--enablerepo=${repository}`)];
+    const kept = OLDER.filter((pattern) => !excluded(conf).includes(pattern) && tree.stat('/boot/kernel8.img')).map((pattern) => `--exclude=${pattern}`);
+    const dnf = (...words: string[]): Promise<void> => runIn(tree, [...common, ...words], options, context);
+    if (options.remove.length > 0) await dnf('remove', ...options.remove);
+    if (options.update !== false) await dnf(...kept, 'upgrade', ...(options.update === true ? [] : options.update));
+    if (options.install.length > 0) await dnf(...kept, 'install', ...options.install);
+    if (options.clean) await dnf('clean', 'all');
+    const named = options.install.filter((each) => /^[\w.+-]+$/.test(each)); // no groups, no patterns
+    if (named.length > 0) await runIn(tree, ['rpm', '-q', '--whatprovides', ...named], options, context);
+  },
+  verify: () => [], // rpm was asked when they were installed: its database is a format of its own
+};
