@@ -20,7 +20,7 @@ const NAMES = ['qemu-aarch64-static', 'qemu-aarch64'];
 const HOST_HANDLERS = '/proc/sys/fs/binfmt_misc';
 const REGISTERED = '/proc/register'; // where the holder mounts its own: over its /proc, which is there on every kernel
 
-/** An ELF file, 64 bit, little endian, executable or shared, for AArch64; the version and the operating system's ABI may be any. As qemu's scripts/qemu-binfmt-conf.sh has it. */
+/** An ELF file, 64 bit, little endian, executable or shared, for AArch64; the operating system's ABI may be any. As qemu's scripts/qemu-binfmt-conf.sh has it. */
 const MAGIC = String.raw`\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00`;
 const MASK = String.raw`\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff`;
 /** F: opened now, so it need not be in the image. P: it is told argv[0]. C: setuid counts (Documentation/admin-guide/binfmt-misc.rst). */
@@ -36,8 +36,9 @@ export async function openEmulator(machine: string): Promise<Emulator | undefine
   const reason = qemu === undefined ? undefined : await privately(qemu);
   if (typeof reason === 'object') return reason;
   if (hostHandles()) return { pid: undefined, close: async () => undefined };
-  if (reason === undefined) throw new RockberryError('missing-program', `running commands in the image: its programs are for aarch64, this is ${hostMachine}: expected the program ${NAMES[0]}, found none on PATH`, { hint: INSTALL });
-  throw new RockberryError('unsupported', `running commands in the image: its programs are for aarch64, this is ${hostMachine}, and the kernel has no binfmt_misc of ours: ${reason}`, {
+  const needed = `running commands in the image: its programs are for aarch64, this is ${hostMachine}`;
+  if (reason === undefined) throw new RockberryError('missing-program', `${needed}: expected the program ${NAMES[0]}, found none on PATH`, { hint: INSTALL });
+  throw new RockberryError('unsupported', `${needed}, and the kernel has no binfmt_misc of ours: ${reason}`, {
     hint: 'use Linux 6.7 or newer, or register qemu for the whole host (apt install qemu-user-static binfmt-support, or docker run --privileged tonistiigi/binfmt --install arm64)',
   });
 }

@@ -18,7 +18,8 @@ export function makeMountPoints(root: string, made: Remove[]): void {
   const places = MOUNT_POINTS.map((path) => {
     const found = locate(root, path);
     if (found.path === path && (found.stat?.isDirectory() ?? true)) return found;
-    throw new RockberryError('refused', `running commands in the image: expected a directory at ${path}, found ${found.path === path ? 'a file' : `a symbolic link to ${found.path}`}`);
+    const instead = found.path === path ? 'a file' : `a symbolic link to ${found.path}`;
+    throw new RockberryError('refused', `running commands in the image: expected a directory at ${path}, found ${instead}`);
   });
   for (const one of places) makePlace(root, one, 'directory', made);
 }

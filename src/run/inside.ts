@@ -18,7 +18,10 @@ export interface Place {
 
 const LINKS = 40; // MAXSYMLINKS (include/linux/namei.h)
 
-/** `covered`: directories in the root that something is mounted on, so that what the image has in them is not there. Errors: `refused` for links that go in circles and for a file where a directory is needed, `io`. */
+/**
+ * `covered`: directories in the root that something is mounted on, so that what the image has in them is not there. Errors: `refused` for links that go in circles
+ * and for a file where a directory is needed, `io`.
+ */
 export function locate(root: string, path: string, covered: readonly string[] = []): Place {
   const ahead = components(path);
   let done: string[] = [];

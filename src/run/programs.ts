@@ -8,8 +8,8 @@ const SEARCH = [...(process.env.PATH ?? '').split(':').filter((folder) => folder
 const LIMIT = 30_000; // milliseconds; each of them takes a few
 
 const NEEDED: readonly (readonly [name: string, from: string])[] = [
-  ['unshare', 'util-linux'], ['nsenter', 'util-linux'], ['setpriv', 'util-linux; on Debian and Ubuntu setpriv is part of it'], ['mount', 'mount or util-linux'], ['umount', 'mount or util-linux'],
-  ['pivot_root', 'util-linux'], ['mkfifo', 'coreutils'], ['cp', 'coreutils'], ['tee', 'coreutils'], ['sh', 'dash or bash'],
+  ['unshare', 'util-linux'], ['nsenter', 'util-linux'], ['setpriv', 'util-linux'], ['mount', 'mount or util-linux'], ['umount', 'mount or util-linux'], ['pivot_root', 'util-linux'],
+  ['mkfifo', 'coreutils'], ['cp', 'coreutils'], ['tee', 'coreutils'], ['sh', 'dash or bash'],
 ];
 
 /** What they see of our environment: nothing but where programs are. */

@@ -21,7 +21,8 @@ export async function putResolver(holder: Holder, root: string, view: string, sp
     return;
   }
   if (isBelow(target.path, ['/proc', '/sys', '/dev']) || (target.stat && !target.stat.isFile())) {
-    throw new RockberryError('refused', `running commands in the image: expected a file at ${PATH}, found ${target.path === PATH ? 'something else' : `a symbolic link to ${target.path}`}`);
+    const instead = target.path === PATH ? 'something else' : `a symbolic link to ${target.path}`;
+    throw new RockberryError('refused', `running commands in the image: expected a file at ${PATH}, found ${instead}`);
   }
   place(join(view, spare, 'resolv.conf'), content, 0o644);
   makePlace(root, target, 'file', made);

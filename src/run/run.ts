@@ -1,6 +1,9 @@
 /**
  * Runs a command of the image in the image: in namespaces that end with it, with the kernel's own filesystems, the host's resolver and secrets put over the root
  * and none of them in it. The order: mount points that are missing are made; namespaces; mounts; the host's tree is left; the command.
+ *
+ * Not by systemd-nspawn, even where there is one: what a command finds must not depend on that. It also makes directories in the image that it lacks, leaves locks
+ * and directories in the host's /run/systemd/nspawn when it is killed, and cannot be in a user namespace with a binfmt_misc of its own.
  */
 import { closeSync, constants, openSync, realpathSync, statSync } from 'node:fs';
 import { Socket } from 'node:net';
