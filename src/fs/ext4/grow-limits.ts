@@ -1,4 +1,4 @@
-/** How large a filesystem can become, and how large it really becomes when it is told to. Numbers are blocks. Source: e2fsprogs resize/resize2fs.c (adjust_fs_info). */
+/** How large a filesystem can become, how large it really becomes when it is told to, and its superblock then. Numbers are blocks. Source: e2fsprogs resize/resize2fs.c (adjust_fs_info). */
 import { setU16, setU32, u32 } from '../../bytes/fields.js';
 import { descriptorBlocks, descriptorsPerBlock, firstMetaGroup, reservedDescriptorBlocks, tableBlocks } from './geometry.js';
 import { hasSuperblock, type Superblock } from './superblock.js';
@@ -46,7 +46,7 @@ export function resizedSuperblock(sb: Superblock, blocks: number): Superblock {
   setU32(raw, 0x00, grown.inodesCount);
   setWide(sb, raw, [0x04, 0x150], blocks);
   setWide(sb, raw, [0x08, 0x154], Math.trunc(((reservedBlocks(sb) * 100) / sb.blocksCount) * blocks / 100)); // in resize2fs's order, for the same rounding
-  if (sb.compat('resize_inode')) setU16(raw, 0xce, Math.max(0, reservedDescriptorBlocks(sb) + descriptorBlocks(sb) - descriptorBlocks(grown)));
+  if (sb.compat('resize_inode')) setU16(raw, 0xce, Math.min(sb.blockSize / 4, Math.max(0, reservedDescriptorBlocks(sb) + descriptorBlocks(sb) - descriptorBlocks(grown))));
   setU32(raw, 0x248, 0); // s_overhead_clusters: the kernel counts anew
   if (sb.compat('sparse_super2')) moveBackups(sb, grown);
   return grown;
@@ -62,9 +62,14 @@ function setWide(sb: Superblock, raw: Uint8Array, [low, high]: readonly [number,
 }
 
 /** sparse_super2 keeps its copies in the second and in the last group (s_backup_bgs). */
-function moveBackups(sb: Superblock, grown: Superblock): void {
-  if (grown.groupCount <= sb.groupCount) return;
-  if (sb.groupCount === 1) setU32(grown.raw, 0x24c, 1);
-  const first = sb.groupCount < 3 && grown.groupCount > 2;
-  if (first || u32(sb.raw, 0x250) !== 0) setU32(grown.raw, 0x250, grown.groupCount - 1);
+function moveBackups(sb: Superblock, resized: Superblock): void {
+  const [last, oldLast] = [resized.groupCount - 1, sb.groupCount - 1];
+  const [second, other] = [u32(sb.raw, 0x24c), u32(sb.raw, 0x250)];
+  if (last > oldLast) {
+    if (oldLast === 0) setU32(resized.raw, 0x24c, 1);
+    if ((sb.groupCount < 3 && resized.groupCount > 2) || other !== 0) setU32(resized.raw, 0x250, last);
+  } else if (last < oldLast) {
+    if (second > last) setU32(resized.raw, 0x24c, 0);
+    if (other > last) setU32(resized.raw, 0x250, last > 1 && other === oldLast ? last : 0);
+  }
 }

@@ -5,20 +5,19 @@
  * changes in the old part: the last group's bitmap, the descriptors, the resize inode, the copies; the superblock says "has errors" meanwhile, so that whoever finds the
  * work cut off runs e2fsck, which brings it back to the old size. The superblock itself comes last.
  */
-import { setU16, u16 } from '../../bytes/fields.js';
+import { u16 } from '../../bytes/fields.js';
 import type { BlockDevice, ReadableDevice } from '../../device/device.js';
 import { RockberryError } from '../../errors.js';
 import { setBits } from './bits.js';
 import { BlockCache } from './cache.js';
-import { backupGroups, baseBlocks, descriptorBlocks, descriptorField, descriptorPlaces, groupFirst, groupLength, readDescriptors, sealBitmap, sealDescriptor, setDescriptorField } from './geometry.js';
+import { baseBlocks, descriptorBlocks, descriptorField, groupLength, readDescriptors, sealBitmap, sealDescriptor, setDescriptorField } from './geometry.js';
 import { addGroups } from './grow-groups.js';
 import { fittingBlocks, largestBlocks, resizedSuperblock } from './grow-limits.js';
 import { Groups, GROUP_FLAG } from './groups.js';
+import { writeCopies, writePrimary } from './resize-copies.js';
 import { RESIZE_INODE, writeResizeInode } from './resize-inode.js';
-import { hasSuperblock, readSuperblock, seal, setFreeBlocks, setFreeInodes, SUPERBLOCK_OFFSET, type Superblock } from './superblock.js';
+import { hasSuperblock, readSuperblock, setFreeBlocks, setFreeInodes, type Superblock } from './superblock.js';
 import { UndoLog } from './undo.js';
-
-const STATE = { valid: 1, error: 2 } as const;
 
 export interface Resized {
   /** Filesystem blocks. */
@@ -26,7 +25,8 @@ export interface Resized {
   readonly after: number;
 }
 
-function openSuperblock(device: ReadableDevice): Superblock {
+/** Errors: 'unsupported' without an ext4, and those of readSuperblock. */
+export function openSuperblock(device: ReadableDevice): Superblock {
   const sb = readSuperblock(device);
   if (!sb) throw new RockberryError('unsupported', 'expected an ext2, ext3 or ext4 filesystem, found none (no magic 0xef53 at byte 1080)');
   return sb;
@@ -80,19 +80,15 @@ class Growth {
   }
 
   run(): void {
+    const { device, sb, old, table } = this;
     this.extendLastGroup(); // looks at the old bitmap, and so comes before all writing
-    addGroups(this.device, this.sb, this.old.groupCount, this.table);
+    addGroups(device, sb, old.groupCount, table);
     this.settleTotals();
-    const old = this.old.groupCount;
-    this.writeCopies((group) => group >= old);
-    this.device.flush();
-    this.markUnfinished();
-    this.device.flush();
+    writeCopies(device, sb, table, (group) => group >= old.groupCount);
+    writePrimary(device, old, true);
     this.changeOldPart();
-    this.writeCopies((group) => group < old);
-    this.device.flush();
-    this.device.write(SUPERBLOCK_OFFSET, this.sealed(0, true));
-    this.device.flush();
+    writeCopies(device, sb, table, (group) => group < old.groupCount);
+    writePrimary(device, sb, false);
   }
 
   private raw(group: number): Uint8Array {
@@ -124,37 +120,9 @@ class Growth {
     setFreeInodes(this.sb, all.reduce((sum, raw) => sum + descriptorField(this.sb, raw, 'freeInodes'), 0));
   }
 
-  /** The superblock as it is on disk, with "has errors": neither the kernel nor we take it for sound. */
-  private markUnfinished(): void {
-    const marked: Superblock = { ...this.old, raw: this.old.raw.slice() };
-    setU16(marked.raw, 0x3a, u16(marked.raw, 0x3a) | STATE.error);
-    seal(marked);
-    this.device.write(SUPERBLOCK_OFFSET, marked.raw);
-  }
-
   private changeOldPart(): void {
     const { sb, device } = this;
     if (sb.compat('resize_inode')) writeResizeInode(device, sb, this.groups.inodeOffset(RESIZE_INODE));
     if (this.lastBitmap) device.write(descriptorField(sb, this.raw(this.lastGroup), 'blockBitmap') * sb.blockSize, this.lastBitmap);
-  }
-
-  /** The new superblock as a group holds it; copies are not "valid", as e2fsprogs writes them (lib/ext2fs/closefs.c). */
-  private sealed(group: number, valid: boolean): Uint8Array {
-    const copy: Superblock = { ...this.sb, raw: this.sb.raw.slice() };
-    setU16(copy.raw, 0x5a, group); // s_block_group_nr
-    if (!valid) setU16(copy.raw, 0x3a, u16(copy.raw, 0x3a) & ~STATE.valid);
-    seal(copy);
-    return copy.raw;
-  }
-
-  /** Descriptors and superblocks of the groups that are meant; the superblock of the first group is not among them. */
-  private writeCopies(meant: (group: number) => boolean): void {
-    const { sb, device } = this;
-    const groupOf = (block: number): number => Math.floor((block - sb.firstDataBlock) / sb.blocksPerGroup);
-    for (let index = 0; index < descriptorBlocks(sb); index++) {
-      const data = this.table.subarray(index * sb.blockSize, (index + 1) * sb.blockSize);
-      for (const block of descriptorPlaces(sb, index)) if (meant(groupOf(block))) device.write(block * sb.blockSize, data);
-    }
-    for (const group of backupGroups(sb)) if (meant(group)) device.write(groupFirst(sb, group) * sb.blockSize, this.sealed(group, false));
   }
 }

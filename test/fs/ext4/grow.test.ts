@@ -7,7 +7,7 @@ import { openExt4 } from '../../../src/fs/ext4/ext4.js';
 import { growExt4, largestGrowth, type Resized } from '../../../src/fs/ext4/grow.js';
 import { needs, run } from '../../support/oracle.js';
 import { countingDevice, Ext4Image, openImageFile, withDirectory } from '../../support/image-file.js';
-import { contents, copyOf, figures, makeImage, sourceTree, type Figures } from './resizing.js';
+import { contents, copyOf, figures, makeImage, sourceTree, whatMke2fsMakes, type Figures } from './resizing.js';
 
 const SEED = Number(process.env.ROCKBERRY_SEED ?? 20_261_126);
 const RUNS = Number(process.env.ROCKBERRY_RUNS ?? 10);
@@ -108,14 +108,6 @@ function difference(image: Ext4Image, options: readonly string[], sizes: readonl
     if (ours !== other) return `${size}: ${ours} instead of ${other}`;
   }
   return undefined;
-}
-
-function whatMke2fsMakes(directory: string, options: readonly string[], kibibytes: number): Ext4Image | undefined {
-  try {
-    return new Ext4Image(directory, options, kibibytes / 1024);
-  } catch {
-    return undefined;
-  }
 }
 
 const FEATURES = ['^64bit', '^metadata_csum,uninit_bg', '^metadata_csum,^uninit_bg', '^flex_bg', '^resize_inode', 'meta_bg,^resize_inode', 'sparse_super2', '^extent,^64bit', '^has_journal'];

@@ -32,8 +32,17 @@ export function figures(path: string): Figures {
   return { ...Object.fromEntries(found) as Record<string, string>, groups: String(text.match(/^Group \d+:/gm)!.length) };
 }
 
-/** A hash over every path with its contents, as debugfs reads them. */
-export function contents(directory: string, path: string): string {
+/** undefined for a set of options that mke2fs refuses. */
+export function whatMke2fsMakes(directory: string, options: readonly string[], kibibytes: number): Ext4Image | undefined {
+  try {
+    return new Ext4Image(directory, options, kibibytes / 1024);
+  } catch {
+    return undefined;
+  }
+}
+
+/** A hash over every path with its contents, as debugfs reads them; without what is in the folders to be skipped. */
+export function contents(directory: string, path: string, skip: readonly string[] = []): string {
   const dump = join(directory, 'rdump');
   mkdirSync(dump);
   run('debugfs', ['-R', `rdump / ${dump}`, path]);
@@ -43,6 +52,7 @@ export function contents(directory: string, path: string): string {
     for (const entry of readdirSync(folder, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))) {
       const at = join(folder, entry.name);
       hash.update(`${at.slice(dump.length)}\0`);
+      if (skip.includes(entry.name)) continue;
       if (entry.isDirectory()) walk(at);
       else if (entry.isSymbolicLink()) hash.update(readlinkSync(at));
       else hash.update(readFileSync(at));
