@@ -142,7 +142,7 @@ export class Evacuation {
         at = findBit(bitmap, stop, end, false);
       }
     }
-    throw unsupported(`expected ${length} free blocks in a row for the structures of ext4 group ${home}, found none`);
+    throw new RockberryError('no-space', `expected ${length} free blocks in a row for the structures of ext4 group ${home}, found none`, { hint: 'choose a larger size' });
   }
 
   // Inodes and their blocks

@@ -38,14 +38,17 @@ function lastHasSuperblock(sb: Superblock, groups: number): boolean {
   return u32(sb.raw, groups === 2 ? 0x24c : 0x250) !== 0;
 }
 
-/** The superblock of the same filesystem with that many blocks: counts of blocks, inodes and groups, reserved blocks and copies; not yet what is free. */
-export function resizedSuperblock(sb: Superblock, blocks: number): Superblock {
+/**
+ * The superblock of the same filesystem with that many blocks: counts of blocks, inodes and groups, reserved blocks and copies; not yet what is free. Blocks stay reserved in the proportion
+ * of `origin`, where the change is one step of several.
+ */
+export function resizedSuperblock(sb: Superblock, blocks: number, origin = sb): Superblock {
   const raw = sb.raw.slice();
   const groupCount = groupsOf(sb, blocks);
   const grown: Superblock = { ...sb, raw, blocksCount: blocks, groupCount, inodesCount: groupCount * sb.inodesPerGroup };
   setU32(raw, 0x00, grown.inodesCount);
   setWide(sb, raw, [0x04, 0x150], blocks);
-  setWide(sb, raw, [0x08, 0x154], Math.trunc(((reservedBlocks(sb) * 100) / sb.blocksCount) * blocks / 100)); // in resize2fs's order, for the same rounding
+  setWide(sb, raw, [0x08, 0x154], Math.trunc(((reservedBlocks(origin) * 100) / origin.blocksCount) * blocks / 100)); // in resize2fs's order, for the same rounding
   if (sb.compat('resize_inode')) setU16(raw, 0xce, Math.min(sb.blockSize / 4, Math.max(0, reservedDescriptorBlocks(sb) + descriptorBlocks(sb) - descriptorBlocks(grown))));
   setU32(raw, 0x248, 0); // s_overhead_clusters: the kernel counts anew
   if (sb.compat('sparse_super2')) moveBackups(sb, grown);

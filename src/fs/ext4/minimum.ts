@@ -45,7 +45,7 @@ export function minimumBlocks(device: BlockDevice): number {
   return minimumOf(sb, new Groups(device, sb, new BlockCache(device, sb.blockSize, undo), undo));
 }
 
-export function minimumOf(sb: Superblock, groups: Groups): number {
+function minimumOf(sb: Superblock, groups: Groups): number {
   const content = contentOf(sb, groups);
   for (let count = Math.ceil(content.inodes / sb.inodesPerGroup); count < sb.groupCount; count++) {
     const whole = groupFirst(sb, count);

@@ -3,6 +3,9 @@
  *
  * First the part to be cut off is emptied (evacuate.ts), in a filesystem that keeps its size. Then it is cut: bitmaps and descriptors of what stays, the superblock with the new size, the
  * resize inode and the copies; meanwhile the superblock says "has errors", so that whoever finds the work cut off runs e2fsck, which makes the old size of it or the new one.
+ *
+ * With flex_bg the inode tables of groups that go lie among what stays, and are in use until the cut: a large filesystem with little in it has more of them than files. So the empty end is
+ * cut off first, and when there still is no room for the moving, it goes on in steps, each of which gives the tables of its groups free.
  */
 import { setU16, u16 } from '../../bytes/fields.js';
 import { coalesce, rangeEnd, type Range } from '../../bytes/ranges.js';
@@ -14,7 +17,7 @@ import { baseBlocks, descriptorBlocks, descriptorField, firstMetaGroup, groupFir
 import { openSuperblock, type Resized } from './grow.js';
 import { fittingBlocks, resizedSuperblock } from './grow-limits.js';
 import { GROUP_FLAG } from './groups.js';
-import { minimumOf } from './minimum.js';
+import { minimumBlocks } from './minimum.js';
 import { writeCopies, writePrimary } from './resize-copies.js';
 import { RESIZE_INODE, writeResizeInode } from './resize-inode.js';
 import { setFreeBlocks, setFreeInodes, type Superblock } from './superblock.js';
@@ -22,19 +25,25 @@ import { Volume } from './volume.js';
 
 /**
  * Shrinks a clean ext4 that nobody has mounted to `blocks` filesystem blocks, in place; the device keeps its size. A last group that would be too small is left out, as resize2fs does:
- * `after` says what came of it. Errors: 'refused' when it is smaller already, or not clean; 'no-space' when the contents need more (nothing has changed then); 'unsupported' for what cannot
- * be moved (a list of bad blocks, an orphan file, no row of free blocks for an inode table) and for features that are not handled; 'corrupt' for wrong checksums.
+ * `after` says what came of it. Errors: 'refused' when it is smaller already, or not clean; 'no-space' when the contents need more (minimumBlocks; nothing has changed then), or when moving
+ * them takes more (it may have become smaller on the way, and is sound); 'unsupported' for what cannot be moved (a list of bad blocks, an orphan file) and for features that are not handled; 'corrupt' for wrong checksums.
  */
 export function shrinkExt4(device: BlockDevice, blocks: number): Resized {
   const sb = openSuperblock(device);
   const before = sb.blocksCount;
-  if (!Number.isSafeInteger(blocks) || blocks > before) {
-    throw new RockberryError('refused', `expected a size of at most ${before} blocks of ${sb.blockSize} bytes, as large as the filesystem is, found ${blocks}`, { hint: 'a filesystem is made larger by growing it' });
+  const after = checkTarget(device, sb, blocks);
+  const first = endOfContents(new Volume(device, openSuperblock(device)));
+  if (first > after && first < before) shrinkOnce(device, sb, first);
+  if (after < before) shrinkInSteps(device, sb, after);
+  return { before, after };
+}
+
+function checkTarget(device: BlockDevice, sb: Superblock, blocks: number): number {
+  if (!Number.isSafeInteger(blocks) || blocks > sb.blocksCount) {
+    throw new RockberryError('refused', `expected a size of at most ${sb.blocksCount} blocks of ${sb.blockSize} bytes, as large as the filesystem is, found ${blocks}`, { hint: 'a filesystem is made larger by growing it' });
   }
-  const volume = new Volume(device, sb);
-  const least = minimumOf(sb, volume.groups);
+  const least = minimumBlocks(device);
   const after = blocks >= least ? fittingBlocks(sb, blocks) : blocks;
-  if (after === before) return { before, after };
   if (after < least) {
     throw new RockberryError('no-space', `expected a size of at least ${least} blocks of ${sb.blockSize} bytes, which the contents need, found ${blocks}`, { hint: 'choose a larger size, with some to spare' });
   }
@@ -42,9 +51,40 @@ export function shrinkExt4(device: BlockDevice, blocks: number): Resized {
   if (firstMetaGroup(small) !== Number.POSITIVE_INFINITY && firstMetaGroup(small) > descriptorBlocks(small)) {
     throw new RockberryError('unsupported', `expected at least ${firstMetaGroup(small)} blocks of descriptors, which this meta_bg filesystem keeps in front, found ${descriptorBlocks(small)}`, { hint: 'shrink it with `resize2fs`' });
   }
+  return after;
+}
+
+/** The end of the last group in which a file has an inode or a block. */
+function endOfContents({ sb, groups }: Volume): number {
+  const structures = groups.systemZones();
+  for (let group = groups.count - 1; group > 0; group--) {
+    const [first, length] = [groups.firstBlock(group), groups.blocksIn(group)];
+    const own = structures.reduce((sum, zone) => sum + Math.max(0, Math.min(rangeEnd(zone), first + length) - Math.max(zone.offset, first)), 0);
+    const { freeBlocks, freeInodes } = groups.descriptor(group);
+    if (freeBlocks + own !== length || freeInodes !== sb.inodesPerGroup) return first + length;
+  }
+  return groups.firstBlock(1);
+}
+
+/** Half the way first, in whole groups, when all of it finds no room. */
+function shrinkInSteps(device: BlockDevice, origin: Superblock, blocks: number): void {
+  try {
+    shrinkOnce(device, origin, blocks);
+  } catch (error) {
+    const { blocksCount, blocksPerGroup, firstDataBlock } = openSuperblock(device);
+    const half = firstDataBlock + Math.ceil(((blocks + blocksCount) / 2 - firstDataBlock) / blocksPerGroup) * blocksPerGroup;
+    if (!(error instanceof RockberryError) || error.code !== 'no-space' || half >= blocksCount || half <= blocks) throw error;
+    shrinkInSteps(device, origin, half);
+    shrinkInSteps(device, origin, blocks);
+  }
+}
+
+function shrinkOnce(device: BlockDevice, origin: Superblock, blocks: number): void {
+  const volume = new Volume(device, openSuperblock(device));
+  const { sb } = volume;
+  const small = resizedSuperblock(sb, blocks, origin);
   const evacuated = new Evacuation(volume, small, forbiddenBlocks(sb, small)).run();
-  new Cut(device, volume, resizedSuperblock(sb, after), evacuated).run();
-  return { before, after };
+  new Cut(device, volume, resizedSuperblock(sb, blocks, origin), evacuated).run();
 }
 
 /** Where nothing may stay: behind the new end, and (sparse_super2) where the new last group gets its copies. */

@@ -194,6 +194,17 @@ describe('refuses, and changes nothing', () => {
   }));
 });
 
+needs('mke2fs', 'e2fsck', 'debugfs')('a large filesystem with little in it comes down to little more than that', () => withDirectory((directory) => {
+  const image = new Ext4Image(directory, ['-t', 'ext4', '-b', '4096', '-m', '1', '-J', 'size=64'], 2500);
+  onImage(image.path, (device) => scatter(device, 20, 100));
+  const files = contents(directory, image.path);
+  const least = onImage(image.path, minimumBlocks);
+  const { after } = shrink(image, Math.ceil(least * 1.03));
+  expect(after * 4096).toBeLessThan(110 * MIB);
+  expect(image.problems()).toBe('');
+  expect(contents(directory, image.path)).toBe(files);
+}));
+
 describe('when it is cut off', () => {
   for (const options of [['-t', 'ext4', '-b', '1024', '-N', '1200'], ['-t', 'ext4', '-b', '1024', '-N', '1200', '-O', '^metadata_csum,uninit_bg,^flex_bg']]) {
     needs('mke2fs', 'e2fsck', 'debugfs')(`e2fsck brings it to the old size or the new one: ${options.join(' ')}`, () => withDirectory((directory) => {
