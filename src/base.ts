@@ -12,6 +12,7 @@ import { canSplice } from './codec/splice.js';
 import { RockberryError } from './errors.js';
 import { recall, forgetful, remembering, type Memory } from './base-memory.js';
 import type { Backend } from './image/backend.js';
+import type { Growth } from './image/grow.js';
 import { openImageFile, type Image } from './image/image.js';
 import { metadataKeeper } from './image/metadata.js';
 import { mappedRanges } from './image/mapped.js';
@@ -49,6 +50,7 @@ export interface BaseOptions {
   /** Nothing is encoded: a base that is one block stays one. */
   readonly asItIs?: boolean;
   readonly backend?: Backend;
+  readonly grow?: Growth;
 }
 
 /** Smaller images are one block whatever is done. */
@@ -63,7 +65,7 @@ export async function openBase(path: string, options: BaseOptions): Promise<Base
   if (guess !== undefined) void sha256(); // meanwhile, on another thread
   const kept = mayBeKept ? cache.prepared(await name(), variant(format, options.encode)) : undefined;
   const memory = mayBeKept ? recall(await name(), cache, { keepChanged: options.many ?? false }) : forgetful({ keepChanged: options.many ?? false });
-  const open = (from: string): Promise<Image> => openImageFile(from, { progress, through: (decoded) => remembering(decoded, memory), ...(options.backend && { backend: options.backend }) });
+  const open = (from: string): Promise<Image> => openImageFile(from, { progress, through: (decoded) => remembering(decoded, memory), ...(options.backend && { backend: options.backend }), ...(options.grow && { grow: options.grow }) });
   const image = await open(kept ?? path);
   const base = (opened: Image, from: string, remove: () => void): Base => ({
     image: opened, path: from, sha256, name, fileBytes: statSync(path).size, splice: opened.decoded.format === format && canSplice(opened.decoded),

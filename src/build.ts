@@ -1,4 +1,6 @@
 /** The main job: profiles → base image → steps on an overlay → splice or encode → reopen as a stranger → verify → rename. The base is only ever read. */
+import { lstatSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { openBase, scanBase } from './base.js';
 import { checkBeside } from './beside.js';
 import type { Range } from './bytes/ranges.js';
@@ -8,6 +10,7 @@ import type { RunRecord } from './fs/filesystem.js';
 import { formatOfName } from './codec/codec.js';
 import type { EncodeOptions } from './codec/encode.js';
 import type { Backend } from './image/backend.js';
+import type { Growth } from './image/grow.js';
 import { requireRoles, type Image } from './image/image.js';
 import { checkOutput } from './output/atomic.js';
 import { loadProfiles, type BoundStep, type LoadedProfiles } from './profile.js';
@@ -72,7 +75,7 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
   if (options.output !== undefined && !options.dryRun) checkOutputs(options.output, options);
   if (!options.dryRun && !options.backend) requireNoMachine(profiles.steps);
   progress.phase(`opening ${options.image}`);
-  const base = await openBase(options.image, { format: options.dryRun ? undefined : format, cache: options.cache, encode: options.encode ?? {}, progress, ...(options.backend && { backend: options.backend }) });
+  const base = await openBase(options.image, { format: options.dryRun ? undefined : format, cache: options.cache, encode: options.encode ?? {}, progress, ...(options.backend && { backend: options.backend }), ...growthOf(profiles.steps) });
   try {
     const { image } = base;
     requireRoles(image);
@@ -97,6 +100,30 @@ export async function build(options: BuildOptions): Promise<BuildResult> {
 function requireNoMachine(steps: readonly BoundStep[]): void {
   const step = steps.find(({ needsMachine }) => needsMachine);
   if (step) throw new RockberryError('unsupported', `${step.where}: expected steps that need no running programs, found one that does (${step.title})`, { hint: 'as root on Linux, add --backend loop', needsKernel: true });
+}
+
+/** What the steps ask for, together; nothing when none does. */
+function growthOf(steps: LoadedProfiles['steps']): { readonly grow?: Growth } {
+  const asked = steps.flatMap(({ growth }) => growth ?? []);
+  if (asked.length === 0) return {};
+  const needed = (): number => steps.flatMap(({ sources }) => sources).reduce((sum, path) => sum + bytesBelow(path), 0);
+  return { grow: { size: Math.max(0, ...asked.map(({ size = 0 }) => size)), free: Math.max(0, ...asked.map(({ free = 0 }) => (free === 'auto' ? needed() + SPARE : free))) } };
+}
+
+/** Bytes for directories, logs and what else is not counted. */
+const SPARE = 64 * 2 ** 20;
+
+/** Of a file of the host, or of all files in a directory; 0 for what is not there: the step that needs it tells. */
+function bytesBelow(path: string): number {
+  const stats = lstatSync(path, { throwIfNoEntry: false });
+  if (!stats?.isDirectory()) return stats?.size ?? 0;
+  return readdirSync(path).reduce((sum, name) => sum + bytesBelow(join(path, name)), 0);
+}
+
+/** For those who change bytes only, such as fleets and cards: steps that run programs or make the image larger belong in a base that is built first. */
+export function requirePlainSteps(steps: readonly BoundStep[], where: string): void {
+  const step = steps.find(({ needsMachine, growth }) => needsMachine || growth);
+  if (step) throw new RockberryError('unsupported', `${step.where}: expected steps that ${where} can take, found one that ${step.needsMachine ? 'runs programs' : 'makes the image larger'} (${step.title})`, { hint: 'do it once with rockberry build, and use the result as the base' });
 }
 
 function checkOutputs(output: string, { force, image, imageOnly }: BuildOptions): void {

@@ -36,6 +36,20 @@ const prepareImage: Work<PrepareFlags> = async (terminal, flags, image) => {
   return 0;
 };
 
+interface ShrinkFlags extends PrepareFlags {
+  readonly slack: number;
+  readonly grow: boolean;
+}
+
+const shrinkImage: Work<ShrinkFlags> = async (terminal, flags, image) => {
+  const [{ shrink }, { humanBytes }] = await Promise.all([import('./shrink.js'), import('./terminal.js')]);
+  if (flags.output === undefined) throw new RockberryError('usage', 'expected --output FILE, found none');
+  const result = await shrink({ image: image!, output: flags.output, force: flags.force ?? false, slack: flags.slack, growAgain: flags.grow, encode: encoding(flags), progress: terminal.progress });
+  const grows = result.growsAgain ? '; root grows to its card at the next boot' : '';
+  terminal.result(`${result.output}: ${humanBytes(result.after)} of ${humanBytes(result.before)}, ${humanBytes(result.bytes)} in the file${grows}\nsha256 ${result.sha256}`, result);
+  return 0;
+};
+
 const cacheList: Work<Common> = async (terminal) => {
   const [{ openCache }, { humanBytes, table }] = await Promise.all([import('./cache/cache.js'), import('./terminal.js')]);
   const cache = openCache();
@@ -174,6 +188,10 @@ function program(): Command {
   root.command('prepare').description('encode an image in blocks, for quick builds on it').argument('<image>')
     .option('-o, --output <file>', 'where to write; the ending decides the format').option('--force', 'overwrite the output')
     .option('--block-size <size>', 'plain bytes per block, such as 4MiB', size).option('--preset <n>', 'of the encoder', whole).action(action(prepareImage));
+  root.command('shrink').description('cut an image of a card down to what it holds; it grows again at the next boot').argument('<image>', 'in any format; it is only read')
+    .option('-o, --output <file>', 'where to write; the ending decides the format').option('--force', 'overwrite the output')
+    .option('--slack <size>', 'free space that stays in the root filesystem, such as 200MiB', size, 64 * 2 ** 20).option('--no-grow', 'do not grow again at the next boot')
+    .option('--block-size <size>', 'plain bytes per block, such as 4MiB', size).option('--preset <n>', 'of the encoder', whole).action(action(shrinkImage));
   withBackend(root.command('inspect')).description('tell what an image holds').argument('<image>').action(action(inspectImage));
   withProfiles(withBackend(root.command('verify')).description('is this image a node that Kubernetes accepts? exit 1 when it is not').argument('<image>', 'in any format; it is only read'), 'also whether all that the profile asks for is there')
     .addOption(new Option('--for <target>', 'who installs Kubernetes').choices(TARGETS)).option('--kubernetes <version>', 'such as 1.36', kubernetesVersion)

@@ -6,7 +6,7 @@ import { openImage } from './codec/codec.js';
 import type { EncodedPiece } from './codec/encode-ahead.js';
 import { verifySplice } from './codec/splice.js';
 import { RockberryError } from './errors.js';
-import { forkImage, openImageFile, openUnchanged, type Image } from './image/image.js';
+import { forkImage, neededBackend, openImageFile, openUnchanged, type Image } from './image/image.js';
 import type { Staged } from './output/atomic.js';
 import { hashFile } from './output/hashes.js';
 import type { ManifestInput } from './output/manifest.js';
@@ -79,7 +79,7 @@ export async function readWhole(written: WrittenImage): Promise<ReadBack> {
   const { image, staged, output, progress } = written;
   const reread = hashFile(staged.path);
   reread.catch(() => undefined); // reported where it is awaited
-  const reopened = await openImageFile(staged.path, { progress, ...(image.backend && { backend: image.backend }) });
+  const reopened = await openImageFile(staged.path, { progress, ...neededBackend(image) });
   try {
     compareChanged(image, reopened, written);
     const read = await judgeImage(written, reopened);

@@ -7,7 +7,8 @@ import { createHash } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { promisify } from 'node:util';
 import { deflateRaw } from 'node:zlib';
-import { overlapsAny, type Range } from '../bytes/ranges.js';
+import { isZero } from '../bytes/fields.js';
+import { overlapsAny, rangeEnd, type Range } from '../bytes/ranges.js';
 import type { ReadableDevice } from '../device/device.js';
 import type { Prefetch, Visit } from './chunks.js';
 
@@ -113,18 +114,23 @@ export function encodeAhead(encoder: Encoder, job: AheadJob, chunks: readonly (r
 
 /** Reads a piece, and resolves when it is read: `done` is its encoded form to come. */
 function pieceEncoder(encoder: Encoder, job: AheadJob, { known, wants, visit }: AheadOptions): (piece: Piece) => Promise<{ readonly done: Promise<Uint8Array> }> {
-  const same = new Map<string, Promise<Uint8Array>>(); // pieces being encoded: zeros come many at a time
+  const same = new Map<string, Promise<Uint8Array>>(); // pieces that are being encoded
+  const zeros = new Map<number, Promise<Uint8Array>>(); // by length: an image that grows gets many of them
   const byContent = async (data: Uint8Array, sha256: string): Promise<Uint8Array> => {
     const key = `${encoder.form}-${sha256}`;
     const found = known?.get(key);
     if (found) return found;
+    if (isZero(data)) {
+      if (!zeros.has(data.length)) zeros.set(data.length, encoder.encode(data));
+      return zeros.get(data.length)!;
+    }
     if (!same.has(key)) same.set(key, encoder.encode(data).finally(() => same.delete(key)));
     const done = await same.get(key)!;
     known?.put(key, done, false);
     return done;
   };
   const keepPlain = async (range: Range): Promise<void> => {
-    if (known && !known.get(plainKey(range))) known.put(plainKey(range), await deflate(job.base.read(range.offset, range.length), { level: 1 }), true);
+    if (known && rangeEnd(range) <= job.base.size && !known.get(plainKey(range))) known.put(plainKey(range), await deflate(job.base.read(range.offset, range.length), { level: 1 }), true);
   };
   return async ({ range, changed, following }) => {
     const place = `${encoder.form}-at-${range.offset}-${range.length}`;

@@ -28,6 +28,8 @@ const MIB = 2 ** 20;
 const TOUCHED = { xz: 1, gzip: 6, zstd: 3 } as const;
 /** Of touched chunks: the dictionary of xz -1 reaches no further. */
 const PIECE = MIB;
+/** Of what an image has behind its base's end: nearly all of it zeros. */
+const TAIL = 8 * MIB;
 const COPY = MIB;
 
 /** How the chunks of one format become a file again. */
@@ -89,7 +91,8 @@ async function* join<C extends Chunk>(joiner: Joiner<C>, job: Job, options: Spli
   const { file, plain } = job;
   const size = options.blockSize ?? PIECE;
   const touched = new Set(touchedChunks(joiner, job.changes));
-  const ahead = encodeAhead(joiner, job, [...touched].map((chunk) => split(chunk.plain, size)), { ...options, size });
+  const tail = split({ offset: job.base.size, length: plain.size - job.base.size }, options.blockSize ?? TAIL);
+  const ahead = encodeAhead(joiner, job, [...[...touched].map((chunk) => split(chunk.plain, size)), tail], { ...options, size });
   const progress = options.progress ?? silentProgress;
   const room = Buffer.allocUnsafeSlow(COPY);
   void ahead.begin().then(() => options.whenBusy?.());
@@ -103,6 +106,10 @@ async function* join<C extends Chunk>(joiner: Joiner<C>, job: Job, options: Spli
       yield* copied(file, from, rangeEnd(chunk.packed), room);
     }
     progress.advance(chunk.plain.offset + chunk.plain.length, plain.size);
+  }
+  for (const { offset, length } of tail) {
+    yield joiner.place(await ahead.take(offset));
+    progress.advance(offset + length, plain.size);
   }
   yield* joiner.end();
 }

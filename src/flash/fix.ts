@@ -10,6 +10,7 @@ import { formatOfFile } from '../codec/codec.js';
 import { userDirectory } from '../device/host.js';
 import { RockberryError } from '../errors.js';
 import { openImageFile, requireRoles, type Image } from '../image/image.js';
+import { requirePlainSteps } from '../build.js';
 import { loadProfiles } from '../profile.js';
 import type { GivenValues } from '../profile/given.js';
 import { maskedError, maskedValue } from '../profile/masking.js';
@@ -49,6 +50,7 @@ export interface FixReport {
 export async function fix(options: FixOptions): Promise<FixReport> {
   const { device, progress = silentProgress } = options;
   const profiles = loadProfiles(options.profiles, options.given);
+  requirePlainSteps(profiles.steps, 'fix');
   const { store, open } = await openForFix(options);
   const card = open();
   let image: Image | undefined;

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { openBase, type Base } from '../base.js';
 import { tool } from '../beside.js';
-import { applySteps } from '../build.js';
+import { applySteps, requirePlainSteps } from '../build.js';
 import type { Cache } from '../cache/cache.js';
 import { formatOfFile } from '../codec/codec.js';
 import { readPatch, requireBase } from '../fleet/patch.js';
@@ -45,6 +45,7 @@ export interface SourceOptions {
 /** Errors: those of a build; `refused` for a patch of another base. */
 export async function openSource({ image: path, customize, cache, progress }: SourceOptions): Promise<OpenSources> {
   const profiles = customize.kind === 'profiles' ? loadProfiles(customize.profiles, customize.given) : undefined; // before the image: its mistakes are found at once
+  if (profiles) requirePlainSteps(profiles.steps, 'flash');
   const base = await openAsItIs(path, customize.kind === 'none' ? undefined : cache, progress);
   try {
     const source = profiles ? await customized(base.image, profiles, progress) : customize.kind === 'patch' ? await patched(base, customize.patch, progress) : plain(base.image);

@@ -1,6 +1,7 @@
 /** The nodes of a fleet with what each of them is to be built from, bound and addressed by content; nothing of an image is read. */
 import { dirname, resolve } from 'node:path';
 import { tool } from '../beside.js';
+import { requirePlainSteps } from '../build.js';
 import type { EncodeOptions } from '../codec/encode.js';
 import { loadProfiles, type LoadedProfiles, type ProfileStep } from '../profile.js';
 import type { GivenValues } from '../profile/given.js';
@@ -52,6 +53,7 @@ export function planNodes({ path }: Pick<Inventory, 'path'>, nodes: readonly Fle
       requireNodeName(node.name);
       const values = { entries: node.variables, where: `${node.where}: node ${node.name}`, directory: dirname(resolve(path)) };
       const profiles = loadProfiles(node.profiles, { ...options.given, values });
+      requirePlainSteps(profiles.steps, 'a fleet');
       const identity = options.identities.get(node.name);
       const steps = identity ? [...profiles.steps.map(besideIdentity), identityStep(identity)] : profiles.steps;
       return { node, profiles, steps, keys: steps.map(({ fingerprint }) => fingerprint), inputs: read(steps), output: `${node.name}${options.ending}` };

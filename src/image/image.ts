@@ -5,7 +5,7 @@
 import { RockberryError, withPlace } from '../errors.js';
 import type { Progress } from '../report.js';
 import { openImage, type DecodedImage } from '../codec/codec.js';
-import { sliceDevice, type BlockDevice, type Overlay } from '../device/device.js';
+import { sliceDevice, type BlockDevice, type Overlay, type ReadableDevice } from '../device/device.js';
 import { createOverlay } from '../device/overlay.js';
 import { openExt4, superblockTime } from '../fs/ext4/ext4.js';
 import { loadFat } from '../fs/fat/fat.js';
@@ -14,6 +14,7 @@ import { openLabels, type Labels } from '../fs/labels.js';
 import { createTree } from '../fs/tree.js';
 import type { Backend, MountedPart } from './backend.js';
 import { readPartitionTable, type Partition, type PartitionTable } from '../partition/table.js';
+import { grownSize, growLast, padded, type Growth } from './grow.js';
 import { identify, readSwapHeader } from './identify.js';
 import { assignRoles, mountedAt, type Roles } from './roles.js';
 
@@ -54,6 +55,8 @@ export interface OpenImageOptions {
   /** Puts a device with the same bytes in front of the decoded one. Whoever makes it closes it. */
   readonly through?: (decoded: DecodedImage) => DecodedImage | Promise<DecodedImage>;
   readonly backend?: Backend;
+  /** Makes the root filesystem larger, and with it its partition and the image. */
+  readonly grow?: Growth;
 }
 
 /** What our own drivers read. */
@@ -72,21 +75,33 @@ export async function openImageFile(path: string, options: OpenImageOptions = {}
 }
 
 /** The same image once more, without what was written to it; it lives as long as the first one, and needs no closing. */
-export function openUnchanged({ path, decoded, backend, partitions }: Image): Promise<Image> {
-  const needsBackend = partitions.some(({ filesystem, holds }) => filesystem && !OWN.has(holds));
-  return openDecoded(path, decoded, needsBackend && backend ? { backend } : {});
+export function openUnchanged(image: Image): Promise<Image> {
+  return openDecoded(image.path, image.decoded, neededBackend(image));
+}
+
+/** For those who only read: our own drivers, independent of whoever wrote, where they can. */
+export function neededBackend({ backend, partitions }: Image): { readonly backend?: Backend } {
+  return backend && partitions.some(({ filesystem, holds }) => filesystem && !OWN.has(holds)) ? { backend } : {};
 }
 
 /**
  * The image as it is now, with what was written to it (and flushed), to be written to independently. It lives as long as the first one; closing its overlay
  * frees what it keeps.
  */
-export function forkImage({ path, decoded, overlay, backend }: Image): Promise<Image> {
-  return openOver(path, decoded, overlay.fork(), backend);
+export function forkImage(image: Image): Promise<Image> {
+  return openOver(image.path, image.decoded, image.overlay.fork(), neededBackend(image).backend);
 }
 
-async function openDecoded(path: string, decoded: DecodedImage, { temporaryDirectory, backend }: OpenImageOptions): Promise<Image> {
-  const overlay = backend ? await backend.overlay(decoded) : createOverlay(decoded.device, temporaryDirectory ? { temporaryDirectory } : {});
+async function openDecoded(path: string, decoded: DecodedImage, options: OpenImageOptions): Promise<Image> {
+  const { temporaryDirectory, backend } = options;
+  const on = (device: ReadableDevice): Overlay => createOverlay(device, temporaryDirectory ? { temporaryDirectory } : {});
+  const now = options.grow && await openOver(path, decoded, on(decoded.device), undefined);
+  if (now) requireRoles(now);
+  const size = now ? grownSize(decoded.device.size, now.roles.root!, options.grow!) : decoded.device.size;
+  const device = size > decoded.device.size ? padded(decoded.device, size) : decoded.device;
+  const overlay = backend ? await backend.overlay({ ...decoded, device }) : on(device);
+  if (now && device !== decoded.device) growLast(overlay, now.roles.root!, now.partitions);
+  now?.overlay.close();
   return openOver(path, decoded, overlay, backend);
 }
 
@@ -142,13 +157,18 @@ function assemble(opened: Opened): Image {
   return image;
 }
 
+/** A /boot that is a link, or no directory, has none. */
+function hasFirmwareDirectory(root: FileSystem): boolean {
+  return root.stat('/boot')?.type === 'directory' && root.stat('/boot/firmware') !== undefined;
+}
+
 function buildTree(image: Image): Tree {
   const { boot, root } = image.roles;
   if (!root?.filesystem) {
     throw kernelNeed(image) ?? image.partitions.find(({ problem }) => problem)?.problem
       ?? new RockberryError('unsupported', `${image.path}: ${image.roles.problems.join('; ')}`);
   }
-  const bootDirectory = (boot && image.mountedAt(boot)) ?? (root.filesystem.stat('/boot/firmware') ? '/boot/firmware' : '/boot');
+  const bootDirectory = (boot && image.mountedAt(boot)) ?? (hasFirmwareDirectory(root.filesystem) ? '/boot/firmware' : '/boot');
   const others = image.partitions.filter((partition) => partition !== root && partition.filesystem).flatMap((partition): MountedPart[] => {
     const path = partition === boot ? bootDirectory : image.mountedAt(partition);
     return path?.startsWith('/') && path !== '/' ? [{ path: path.replace(/\/+$/, ''), filesystem: partition.filesystem!, number: partition.number }] : [];

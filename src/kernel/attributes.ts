@@ -2,6 +2,7 @@
  * Extended attributes, which Node cannot reach: by getfattr and setfattr (package attr), whose dumps hold any name and any value. A process takes some
  * milliseconds, so that those who ask for many files get all of the filesystem's at once.
  */
+import { closeSync, constants, openSync } from 'node:fs';
 import { RockberryError } from '../errors.js';
 import { runProgram } from './program.js';
 
@@ -31,7 +32,7 @@ export function attributeReader(root: () => string): AttributeReader {
       if (!all && ++asked > SINGLE) all = dump(['-R', '-P', root()]);
       const known = all?.get(path.toString('latin1'));
       if (all) return known ?? NONE;
-      if (isPlain(path)) return dump(['--', path.toString('latin1')]).get(path.toString('latin1')) ?? NONE;
+      if (isPlain(path)) return dump(['--', path.toString('utf8')]).get(path.toString('latin1')) ?? NONE;
       all = dump(['-R', '-P', root()]);
       return all.get(path.toString('latin1')) ?? NONE;
     },
@@ -54,9 +55,9 @@ export function attributeReader(root: () => string): AttributeReader {
   };
 }
 
-/** Whether it can be an argument: arguments are UTF-8 text here. */
+/** Whether it can be an argument: those are UTF-8 text here, and getfattr's answer is looked up by it. */
 function isPlain(path: Buffer): boolean {
-  return path.every((byte) => byte > 0 && byte < 0x80);
+  return !path.includes(0) && Buffer.from(path.toString('utf8')).equals(path);
 }
 
 /** getfattr -d -e hex, by path. */
@@ -95,7 +96,12 @@ function restoreAll(files: readonly (readonly [path: Buffer, values: Values])[])
 }
 
 function remove(path: Buffer, name: string): void {
-  if (!isPlain(path)) throw new RockberryError('unsupported', 'expected a name of plain characters to remove an extended attribute from, found another');
-  const { status, stderr } = runProgram('setfattr', ['-h', '-x', name, '--', path.toString('latin1')]);
-  if (status !== 0 && !/No such attribute/.test(stderr)) throw new RockberryError('io', `expected to remove the extended attribute ${name}, found: ${stderr}`);
+  const fd = isPlain(path) ? undefined : openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  try {
+    const where = fd === undefined ? ['-h', '-x', name, '--', path.toString('utf8')] : ['-x', name, '--', `/proc/${process.pid}/fd/${fd}`];
+    const { status, stderr } = runProgram('setfattr', where);
+    if (status !== 0 && !/No such attribute/.test(stderr)) throw new RockberryError('io', `expected to remove the extended attribute ${name}, found: ${stderr}`);
+  } finally {
+    if (fd !== undefined) closeSync(fd);
+  }
 }

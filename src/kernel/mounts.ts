@@ -3,7 +3,7 @@
  * however that ends. `mount -o loop` makes a loop device that the kernel frees with its last user (LO_FLAGS_AUTOCLEAR, linux/loop.h), so that none can be left
  * behind. Parts are given by offset and size: partition nodes, which many kernels and containers do not make, are not needed.
  */
-import { existsSync, mkdirSync, unlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Range } from '../bytes/ranges.js';
 import { RockberryError } from '../errors.js';
@@ -18,7 +18,7 @@ let count = 0;
 /** A new directory in memory, seen in this namespace only. */
 function newPlace(name: string): string {
   home ??= memoryDirectory();
-  return join(home, `${name}${++count}`);
+  return join(home, `${name}${process.pid}-${++count}`); // the number tells loop devices of several builds apart
 }
 
 function memoryDirectory(): string {
@@ -97,8 +97,10 @@ export function mountPoint({ file, part, type, name, writable: mayWrite, written
   let state: State = 'none';
   const release = (): void => {
     if (state === 'none') return;
+    const device = deviceAt(place);
     const { status, stderr } = runProgram('umount', [place]);
     if (status !== 0) throw new RockberryError('io', `${name}: expected to unmount it, found that umount refuses: ${stderr}`);
+    if (device !== undefined) waitUntilFree(device, part.offset, name);
     alone.delete(release);
     state = 'none';
   };
@@ -118,6 +120,31 @@ export function mountPoint({ file, part, type, name, writable: mayWrite, written
     },
     release,
   };
+}
+
+/** The name of the loop device that is mounted at a place ("loop3"), by proc_pid_mountinfo(5). */
+function deviceAt(place: string): string | undefined {
+  const line = readFileSync('/proc/self/mountinfo', 'latin1').split('\n').find((each) => each.split(' ')[4] === place);
+  return /^\/dev\/(loop\d+)$/.exec(line?.split(' - ')[1]?.split(' ')[1] ?? '')?.[1];
+}
+
+const PATIENCE = 10_000; // milliseconds
+
+/** A namespace that ran programs of the image lets go of its mounts a moment after it is gone: only then is everything on the file. */
+function waitUntilFree(device: string, offset: number, name: string): void {
+  const read = (what: string): string => {
+    try {
+      return readFileSync(`/sys/block/${device}/loop/${what}`, 'latin1').trim();
+    } catch {
+      return ''; // it has no file any more
+    }
+  };
+  const file = read('backing_file');
+  const ours = (): boolean => file !== '' && read('backing_file') === file && read('offset') === String(offset);
+  for (let waited = 0; ours(); waited += 5) {
+    if (waited > PATIENCE) throw new RockberryError('io', `${name}: expected its loop device to be free after unmounting, found it in use: /dev/${device}`);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+  }
 }
 
 /** mount's own words, without the names of files that only this namespace has. */

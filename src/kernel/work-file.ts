@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { closeSync, constants, ftruncateSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { equalBytes, isZero } from '../bytes/fields.js';
-import { coalesce, overlapsAny, type Range } from '../bytes/ranges.js';
+import { coalesce, overlapsAny, rangeEnd, type Range } from '../bytes/ranges.js';
 import type { DecodedImage } from '../codec/codec.js';
 import { checkBounds, type Overlay, type ReadableDevice } from '../device/device.js';
 import { hostError, readFully, writeFully } from '../device/host.js';
@@ -43,6 +43,8 @@ export async function decodeToFile(decoded: DecodedImage, directory: string, pro
     const pieces: Piece[] = [];
     progress.phase('decoding the image for the kernel');
     await decoded.scan({ progress, visit: (offset, plain) => store(fd, offset, plain, pieces) });
+    const end = Math.max(0, ...pieces.map(rangeEnd)); // an image that grew has zeros behind it
+    for (let at = end; at < decoded.device.size; at += PIECE) pieces.push({ offset: at, length: Math.min(PIECE, decoded.device.size - at), hash: undefined });
     return workFile(fd, path, decoded.device, pieces.sort((a, b) => a.offset - b.offset)); // they were decoded on all cores, as it came
   } catch (error) {
     closeSync(fd);

@@ -6,7 +6,7 @@ import { RockberryError } from '../errors.js';
 import type { Finding } from '../report.js';
 import type { Tree } from '../fs/filesystem.js';
 import { stepKinds } from '../steps/registry.js';
-import type { Step, StepContext } from '../steps/step.js';
+import type { Step, StepContext, StepGrowth } from '../steps/step.js';
 import { LEFT_OUT, locate, placeKey, type Located, type Path, type Problem, type YamlFile } from './document.js';
 import type { ProfileFile } from './files.js';
 import { maskedError, maskedValue, type Mask } from './masking.js';
@@ -18,6 +18,7 @@ export interface BoundStep {
   readonly step: string;
   /** It runs programs of the image. */
   readonly needsMachine?: boolean;
+  readonly growth?: StepGrowth;
   /** The step's `name` in the profile, or what it says of itself. */
   readonly title: string;
   /** "node.yaml:12:5" */
@@ -121,7 +122,7 @@ function makeBound(kind: Step<unknown>, value: unknown, { title, where, director
   };
   const isMeant = (tree: Tree): boolean => needed.every((path) => tree.stat(tree.resolve(path)));
   return {
-    step: kind.key, needsMachine: kind.needsMachine ?? false, title, where, sources: [...sourcesIn(value)].map((source) => resolve(directory, source)).sort(),
+    step: kind.key, needsMachine: kind.needsMachine ?? false, ...(kind.growth && { growth: kind.growth(value) }), title, where, sources: [...sourcesIn(value)].map((source) => resolve(directory, source)).sort(),
     fingerprint: fingerprintOf([kind.key, directory, needed, value, rendersFiles(value) ? [...variables] : []]),
     describe: () => mask(kind.describe(value)),
     apply: (tree) => placed(async () => { if (isMeant(tree)) await kind.apply(tree, value, context); }),

@@ -14,3 +14,11 @@ export function readSourceText(source: string, { directory }: StepContext): stri
     throw new RockberryError('profile', `expected a readable file at ${path}, found ${found}`, { hint: 'source is relative to the profile', cause });
   }
 }
+
+const UNITS = ['', 'K', 'M', 'G', 'T'];
+
+/** "8GiB", "500 MB", "1.5G": bytes, by powers of 1024 whichever way it is written. */
+export function sizeInBytes(text: string): number {
+  const [, number = '', unit = ''] = /^(\d+(?:\.\d)?) ?([KMGT]?)/.exec(text) ?? [];
+  return Math.round(Number(number) * 1024 ** UNITS.indexOf(unit));
+}

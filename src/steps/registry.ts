@@ -4,6 +4,7 @@ import { configTxtStep } from './config_txt.js';
 import { dnfStep } from './dnf.js';
 import { filesStep } from './files.js';
 import { firstBootStep } from './first_boot.js';
+import { growImageStep } from './grow_image.js';
 import { growRootStep } from './grow_root.js';
 import { hostnameStep } from './hostname.js';
 import { identityStep } from './identity.js';
@@ -24,7 +25,7 @@ import { userStep } from './user.js';
 
 const STEPS: readonly Step<unknown>[] = [
   cmdlineStep, configTxtStep, filesStep, overlayStep, hostnameStep, userStep, networkStep, timezoneStep, localeStep, keyboardStep,
-  servicesStep, unitStep, sysctlStep, modulesStep, swapStep, dnfStep, firstBootStep, growRootStep, identityStep, packagesStep, runStep,
+  servicesStep, unitStep, sysctlStep, modulesStep, swapStep, dnfStep, firstBootStep, growRootStep, identityStep, growImageStep, packagesStep, runStep,
 ];
 
 /** A step only ever gets options that its own schema has let through. */

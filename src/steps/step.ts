@@ -12,6 +12,12 @@ export interface StepContext {
   readonly mask?: (text: string) => string;
 }
 
+/** Bytes; "auto": what the host's files take that the steps place. */
+export interface StepGrowth {
+  readonly size?: number;
+  readonly free?: number | 'auto';
+}
+
 export interface Step<O> {
   /** The YAML key. */
   readonly key: string;
@@ -22,6 +28,8 @@ export interface Step<O> {
   describe(options: O): string;
   /** It runs programs of the image: nothing but that tells what it would do, and the result is not reproducible. */
   readonly needsMachine?: true;
+  /** How much larger the image has to be before any step is done. */
+  growth?(options: O): StepGrowth;
   /** Idempotent: applied twice it changes nothing the second time. */
   apply(tree: Tree, options: O, context: StepContext): void | Promise<void>;
   /** Reads the result as a stranger would; empty when all is as asked. */

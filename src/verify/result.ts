@@ -15,7 +15,7 @@ export interface Check {
 
 export async function verifyResult(image: Image, base: ReadableDevice, steps: readonly BoundStep[]): Promise<Check[]> {
   const checks: Check[] = [
-    { name: 'partition table is the base\'s, bit for bit', findings: verifyTable(image, base) },
+    { name: `partition table is the base's, ${image.overlay.size > base.size ? 'but for the partition that grew' : 'bit for bit'}`, findings: verifyTable(image, base) },
     { name: 'filesystems are consistent', findings: verifyFilesystems(image) },
     { name: 'root= names the root filesystem', findings: verifyBoot(image) },
   ];

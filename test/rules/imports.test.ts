@@ -9,7 +9,7 @@ const SRC = join(import.meta.dirname, '../../src');
 const ROOMS: readonly (readonly [room: string, prefix: string])[] = [
   ['words', 'errors.ts'], ['words', 'report.ts'], ['words', 'pace.ts'], ['words', 'bytes/'], ['device', 'device/'], ['codec', 'codec/'], ['partition', 'partition/'], ['words', 'shipped.ts'],
   ['interface', 'fs/filesystem.ts'], ['fs', 'fs/'], ['output', 'output/'], ['image', 'image/'], ['steps', 'steps/'], ['profile', 'profile.ts'], ['profile', 'profile/'],
-  ['verify', 'verify/'], ['cache', 'cache/'], ['verbs', 'build.ts'], ['verbs', 'write.ts'], ['verbs', 'read-back.ts'], ['verbs', 'range-hashes.ts'], ['verbs', 'base.ts'], ['verbs', 'base-memory.ts'], ['verbs', 'beside.ts'], ['verbs', 'prepare.ts'], ['verbs', 'inspect.ts'], ['verbs', 'verify.ts'], ['verbs', 'boot/'], ['text', 'verify-text.ts'], ['verbs', 'browse.ts'], ['verbs', 'diff.ts'], ['verbs', 'diff/'], ['text', 'diff-text.ts'], ['fleet', 'fleet/'], ['text', 'fleet-text.ts'], ['verbs', 'manifest-files.ts'], ['text', 'report-text.ts'], ['terminal', 'terminal.ts'], ['main', 'main.ts'], ['main', 'command.ts'], ['main', 'fleet-commands.ts'], ['main', 'flash-commands.ts'], ['main', 'profile-flags.ts'], ['main', 'backend-flags.ts'], ['kernel', 'kernel/'], ['run', 'run/'], ['flash', 'flash/'], ['text', 'flash-text.ts'], ['text', 'devices-text.ts'], ['text', 'audit-text.ts'],
+  ['verify', 'verify/'], ['cache', 'cache/'], ['verbs', 'build.ts'], ['verbs', 'write.ts'], ['verbs', 'read-back.ts'], ['verbs', 'range-hashes.ts'], ['verbs', 'base.ts'], ['verbs', 'base-memory.ts'], ['verbs', 'beside.ts'], ['verbs', 'prepare.ts'], ['verbs', 'shrink.ts'], ['verbs', 'inspect.ts'], ['verbs', 'verify.ts'], ['verbs', 'boot/'], ['text', 'verify-text.ts'], ['verbs', 'browse.ts'], ['verbs', 'diff.ts'], ['verbs', 'diff/'], ['text', 'diff-text.ts'], ['fleet', 'fleet/'], ['text', 'fleet-text.ts'], ['verbs', 'manifest-files.ts'], ['text', 'report-text.ts'], ['terminal', 'terminal.ts'], ['main', 'main.ts'], ['main', 'command.ts'], ['main', 'fleet-commands.ts'], ['main', 'flash-commands.ts'], ['main', 'profile-flags.ts'], ['main', 'backend-flags.ts'], ['kernel', 'kernel/'], ['run', 'run/'], ['flash', 'flash/'], ['text', 'flash-text.ts'], ['text', 'devices-text.ts'], ['text', 'audit-text.ts'],
 ];
 
 const MAY: Readonly<Record<string, readonly string[]>> = {
@@ -25,9 +25,9 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   run: ['words', 'device'],
   kernel: ['words', 'device', 'interface', 'fs', 'codec', 'image', 'run'],
   profile: ['words', 'interface', 'steps'],
-  verify: ['words', 'device', 'interface', 'image', 'profile', 'steps'],
+  verify: ['words', 'device', 'interface', 'partition', 'image', 'profile', 'steps'],
   cache: ['words', 'device', 'output', 'codec'],
-  verbs: ['words', 'device', 'interface', 'image', 'profile', 'codec', 'verify', 'output', 'steps', 'cache'],
+  verbs: ['words', 'device', 'interface', 'partition', 'fs', 'image', 'profile', 'codec', 'verify', 'output', 'steps', 'cache'],
   fleet: ['words', 'device', 'interface', 'image', 'profile', 'codec', 'verify', 'output', 'steps', 'cache', 'verbs'],
   flash: ['words', 'device', 'interface', 'image', 'profile', 'codec', 'verify', 'output', 'steps', 'cache', 'verbs', 'fleet'],
   terminal: ['words'],
