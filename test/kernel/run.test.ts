@@ -1,12 +1,12 @@
 /** The steps that run the image's own programs: really executed, recorded, labelled; a failure leaves no output; a secret is nowhere. */
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect } from 'vitest';
 import type { BuildResult } from '../../src/build.js';
 import { busybox, needsKit } from '../boot/kit.js';
 import { rockberry, ROOT, scratch } from '../support/cli.js';
 import { debugfsCat, debugfsStat, e2fsck, mtype, sfdiskParts } from '../support/disk.js';
-import { hasProgram, run } from '../support/oracle.js';
+import { hasProgram } from '../support/oracle.js';
 import { unpack } from '../support/unpack.js';
 import { leftovers, mounting } from './support.js';
 
@@ -20,6 +20,20 @@ function profileOf(folder: string, steps: string): string {
   const files = ['/usr/bin/bash', '/usr/bin/busybox'].map((name) => `      - { path: ${name}, source: ${JSON.stringify(busybox)}, mode: "0755" }\n`).join('');
   writeFileSync(path, `name: runs\ndescription: runs the image's programs\nvariables:\n  token: { type: string, secret: true, description: a secret, default: "" }\nsteps:\n  - files:\n${files}${steps}`);
   return path;
+}
+
+/** Whether a text stands anywhere in a file, in what is free, too. */
+function holds(path: string, text: string): boolean {
+  const [handle, room, overlap] = [openSync(path, 'r'), Buffer.alloc(4 << 20), text.length - 1];
+  try {
+    for (let at = 0, count = room.length; count === room.length; at += room.length - overlap) {
+      count = readSync(handle, room, 0, room.length, at);
+      if (room.subarray(0, count).includes(text)) return true;
+    }
+    return false;
+  } finally {
+    closeSync(handle);
+  }
 }
 
 describe('run', () => {
@@ -52,8 +66,8 @@ describe('run', () => {
     }
     const manifest = readFileSync(`${image}.xz.json`, 'utf8');
     expect(JSON.parse(manifest)).toMatchObject({ reproducible: false, runs: [{ network: 'host', status: 0, output: ['aarch64', '0'] }, {}, {}] });
-    for (const text of [manifest, stdout, stderr, run('grep', ['-a', '-c', secret, image]).output]) expect(text).not.toContain(secret);
-    expect(run('grep', ['-a', '-c', secret, image]).output).toBe('0');
+    for (const text of [manifest, stdout, stderr]) expect(text).not.toContain(secret);
+    expect(holds(image, secret)).toBe(false);
     expect(leftovers(folder, readdirSync(folder))).toMatchObject({ loops: [], mounts: [], processes: [], namespaces: [] });
   });
 
