@@ -5,8 +5,15 @@
 import { RockberryError } from '../errors.js';
 import { checkBounds, sliceDevice, type BlockDevice, type ReadableDevice } from '../device/device.js';
 import { growExt4, largestGrowth } from '../fs/ext4/grow.js';
+import type { StoredFileSystem } from '../fs/filesystem.js';
+import type { Partition } from '../partition/partition.js';
 import { largestPartition, resizePartition } from '../partition/resize.js';
-import type { ImagePartition } from './image.js';
+
+/** A partition, and what is on it. */
+export interface Held extends Partition {
+  readonly holds: string;
+  readonly filesystem: StoredFileSystem | undefined;
+}
 
 export interface Growth {
   /** Bytes of the raw image, at least. */
@@ -20,7 +27,7 @@ const MIB = 2 ** 20;
 const OVERHEAD = 1.1;
 
 /** Bytes that the image has to have; its own size where it is large enough. */
-export function grownSize(size: number, root: ImagePartition, { size: wanted = 0, free = 0 }: Growth): number {
+export function grownSize(size: number, root: Held, { size: wanted = 0, free = 0 }: Growth): number {
   const missing = free - (root.filesystem?.info().free ?? 0);
   const needed = missing > 0 ? size + missing * OVERHEAD : 0;
   return Math.max(size, Math.ceil(Math.max(wanted, needed) / MIB) * MIB);
@@ -42,7 +49,7 @@ export function padded(device: ReadableDevice, size: number): ReadableDevice {
 }
 
 /** Grows the root partition of `image`, which has its new size, and the filesystem on it, to the end. Errors: `unsupported` where root is not the last partition, or no ext4. */
-export function growLast(image: BlockDevice, root: ImagePartition, others: readonly ImagePartition[]): void {
+export function growLast(image: BlockDevice, root: Held, others: readonly Held[]): void {
   const behind = others.find(({ start, extended }) => start > root.start && !extended);
   if (behind) throw new RockberryError('unsupported', `expected the root filesystem on the last partition to grow it, found partition ${behind.number} behind it`);
   if (root.holds !== 'ext4') throw new RockberryError('unsupported', `expected an ext4 root filesystem to grow, found ${root.holds}`, { hint: 'grow it on the node, at its first boot' });
