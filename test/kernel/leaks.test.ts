@@ -92,7 +92,7 @@ mounting()('SIGTERM and SIGINT end it as they would any program, and take away w
   const keep = readdirSync(folder);
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     const child = start(image, join(folder, 'out.img'), folder);
-    await sleep(900);
+    await sleep(500);
     child.kill(signal);
     const { signal: ended, exitCode } = await child;
     expect(ended ?? exitCode).toBe(signal);
