@@ -22,6 +22,7 @@ export function copyOut(filesystem: FileSystem, directory: string, name: string)
   const known = new Map<string, Uint8Array | undefined>(); // undefined: a directory
   const copy = (path: string): void => {
     for (const entry of filesystem.list(path === '' ? '/' : path)) {
+      if (/^\.{0,2}$|[/\0]/.test(entry.name)) throw new RockberryError('corrupt', `${name}: expected the name of a file in ${path || '/'}, found ${JSON.stringify(entry.name)}`); // it would be made elsewhere
       const inner = `${path}/${entry.name}`;
       if (entry.type === 'directory') {
         mkdirSync(join(directory, inner));
