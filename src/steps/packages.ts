@@ -1,9 +1,10 @@
 /**
- * Packages by the image's own dnf. Whatever dnf.conf keeps from being updated stays (the step "dnf"; the profiles put the kernel and firmware of the older Rocky
- * family there, whose boot files a newer package layout would move), and what was asked for is asked of rpm afterwards.
+ * Packages by the image's own dnf. Whatever dnf.conf keeps from being updated stays, and so do kernel and firmware of the older Rocky family; what was asked for is
+ * asked of rpm afterwards.
  */
 import { z } from 'zod';
 import { RockberryError } from '../errors.js';
+import type { Tree } from '../fs/filesystem.js';
 import { readText } from './content.js';
 import { excluded } from './dnf.js';
 import { runIn, surroundings } from './run.js';
@@ -12,8 +13,12 @@ import type { Step } from './step.js';
 /** No option, no path: "vim", "kernel-devel", "@development", "python3.11", "vim-2:8.2". */
 const packageName = z.string().max(256).regex(/^[@\w][\w.+*?:~^-]*$/, 'expected the name of a package');
 const list = z.array(packageName).default([]);
-/** Of the older family (facts: rocky-pi-image.md): without a boot loader's help its files must stay where they are. */
-const OLDER = ['raspberrypi2-*'];
+/**
+ * Of Rocky's older family, which has its firmware in /boot: the newer kernel packages put theirs into /boot/efi, and the Pi does not start any more
+ * (https://forums.rockylinux.org/t/18773). Excluded here whether or not dnf.conf has them.
+ */
+const OLDER = ['kernel-rpi*', 'raspberrypi2*'];
+const isOlder = (tree: Tree): boolean => ['/etc/rocky-release', '/boot/bootcode.bin'].every((path) => tree.stat(tree.resolve(path)));
 
 const schema = z.strictObject({
   install: list.describe('Packages, groups as "@name".'),
@@ -39,7 +44,7 @@ export const packagesStep: Step<PackagesOptions> = {
     const conf = readText(tree, '/etc/dnf/dnf.conf');
     if (conf === undefined) throw new RockberryError('unsupported', 'expected /etc/dnf/dnf.conf in the image, found none', { hint: 'the image has no dnf; use "run" with its own package manager' });
     const common = ['dnf', '-y', `--setopt=install_weak_deps=${options.weak ? 'True' : 'False'}`, ...options.enable.map((repository) => `--enablerepo=${repository}`)];
-    const kept = OLDER.filter((pattern) => !excluded(conf).includes(pattern) && tree.stat('/boot/kernel8.img')).map((pattern) => `--exclude=${pattern}`);
+    const kept = isOlder(tree) ? OLDER.filter((pattern) => !excluded(conf).includes(pattern)).map((pattern) => `--exclude=${pattern}`) : [];
     const dnf = (...words: string[]): Promise<void> => runIn(tree, [...common, ...words], options, context);
     if (options.remove.length > 0) await dnf('remove', ...options.remove);
     if (options.update !== false) await dnf(...kept, 'upgrade', ...(options.update === true ? [] : options.update));
