@@ -31,6 +31,13 @@ const schema = z.strictObject({
 }).refine(({ install, remove, update }) => install.length + remove.length > 0 || update !== false, 'expected packages to install, remove or update');
 export type PackagesOptions = z.infer<typeof schema>;
 
+/** dnf takes "vim.aarch64" and "vim-8.2", which nothing provides by that name, as well as names that no package has, but one provides: rpm looks for the one or the other. */
+const rpmHas = (names: readonly string[]): string => `for name in ${names.join(' ')}; do
+  said=$(rpm -q "$name") || said=$(rpm -q --whatprovides "$name") || { echo "$said"; exit 1; }
+  echo "$said"
+done
+`;
+
 export const packagesStep: Step<PackagesOptions> = {
   key: 'packages',
   summary: 'Installs, removes and updates packages with the image\'s dnf; needs root on Linux (--backend loop).',
@@ -51,7 +58,7 @@ export const packagesStep: Step<PackagesOptions> = {
     if (options.install.length > 0) await dnf(...kept, 'install', ...options.install);
     if (options.clean) await dnf('clean', 'all');
     const named = options.install.filter((each) => /^[\w.+-]+$/.test(each)); // no groups, no patterns
-    if (named.length > 0) await runIn(tree, ['rpm', '-q', '--whatprovides', ...named], options, context);
+    if (named.length > 0) await runIn(tree, { script: rpmHas(named) }, options, context);
   },
   verify: () => [], // rpm was asked when they were installed: its database is a format of its own
 };
