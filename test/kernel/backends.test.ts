@@ -36,7 +36,7 @@ describe('every profile gives the same files by both backends', () => {
       const diff = await rockberry(['diff', join(folder, 'user.img.xz'), join(folder, 'loop.img.xz'), '--backend', 'user']);
       expect(diff.stdout).toMatch(/ are (?:equal|identical)/);
       expect(diff.status).toBe(0);
-    });
+    }, 600_000);
   }
 });
 
@@ -62,7 +62,7 @@ describe.each(['xfs', 'btrfs'] as const)('a root in %s', (type) => {
     expect(diff.stdout).toMatch(/A .*\/etc\/hostname|M .*\/etc\/hostname/);
     expect((await rockberry(['verify', out])).stdout).toContain('/etc/hostname');
     expect(leftovers(folder, ['out.img', 'out.img.bmap', 'out.img.json', 'out.img.sha256', `${type}.img`, 'root.part', 'cmdline.txt', 'bootcode.bin'])).toEqual(nothingLeft);
-  });
+  }, 600_000);
 
   it('is refused to whoever cannot mount, with the command that would do', async () => {
     const image = imageWith(type, folder);
@@ -73,7 +73,7 @@ describe.each(['xfs', 'btrfs'] as const)('a root in %s', (type) => {
     const asked = await rockberry(['cat', image, '/etc/os-release', '--backend', 'loop'], { nobody: true });
     expect([asked.status, asked.stderr]).toEqual([2, expect.stringContaining('found that mounting needs root')]);
     expect((await rockberry(['cat', image, '/etc/os-release', '--backend', 'user'])).stderr).toContain('add --backend loop');
-  });
+  }, 600_000);
 });
 
 mounting()('reading commands say the same by both backends', async () => {
@@ -85,4 +85,4 @@ mounting()('reading commands say the same by both backends', async () => {
     expect(loop.status).toBe(user.status);
     expect(loop.stdout.replaceAll(/\d+(?:\.\d)? MiB/g, '')).toBe(user.stdout.replaceAll(/\d+(?:\.\d)? MiB/g, '')); // free space: statfs leaves out what is reserved
   }
-});
+}, 600_000);

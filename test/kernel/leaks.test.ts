@@ -7,7 +7,7 @@ import { expect } from 'vitest';
 import { PROGRAM, scratch } from '../support/cli.js';
 import { output, run } from '../support/oracle.js';
 import { smallImage } from '../support/small.js';
-import { leftovers, mounting, nothingLeft } from './support.js';
+import { innerOf, leftovers, mounting, nothingLeft } from './support.js';
 
 const seed = Number(process.env.ROCKBERRY_SEED ?? Math.floor(Math.random() * 2 ** 31));
 
@@ -36,9 +36,9 @@ const start = (image: string, out: string, folder: string): ReturnType<typeof ex
 ], { env: { ROCKBERRY_MARK: folder }, reject: false, cleanup: true, stdio: 'ignore' });
 
 /** The kernel takes mounts and loop devices away a moment after the last process is gone. */
-async function settled(folder: string, outputs: readonly string[]): Promise<ReturnType<typeof leftovers>> {
+async function settled(folder: string, outputs: readonly string[], inner: readonly (number | undefined)[]): Promise<ReturnType<typeof leftovers>> {
   for (let tries = 0; ; tries++) {
-    const found = leftovers(folder, outputs);
+    const found = leftovers(folder, outputs, inner);
     if (tries === 100 || [found.loops, found.mounts, found.processes, found.namespaces].every((each) => each.length === 0)) return found;
     await sleep(50);
   }
@@ -58,21 +58,24 @@ mounting('e2fsck', 'debugfs')(`kill -9 at 30 random points leaves no loop device
   for (let round = 0; round < 30; round++) {
     rmSync(out, { force: true });
     const child = start(image, out, folder);
+    const inner = innerOf(child.pid);
     await sleep(next() * whole);
     child.kill('SIGKILL');
     await child;
     if (existsSync(out)) expectWhole(out);
     else unfinished++;
     // What was being written under a name of its own goes with the next build; nothing else may be there.
-    const { files, ...machine } = await settled(folder, [...keep, 'out.img']);
+    const { files, ...machine } = await settled(folder, [...keep, 'out.img'], [await inner]);
     expect(machine).toEqual({ loops: [], mounts: [], processes: [], namespaces: [] });
     expect(files.filter((name) => !/^\.(?:out\.img\.rockberry-\d+\.part|rockberry-\d+-\d+\.work)$/.test(name))).toEqual([]);
   }
   expect(unfinished).toBeGreaterThan(5);
   rmSync(out, { force: true });
-  await start(image, out, folder);
+  const last = start(image, out, folder);
+  const inner = await innerOf(last.pid);
+  await last;
   expectWhole(out);
-  expect(await settled(folder, [...keep, 'out.img'])).toEqual(nothingLeft);
+  expect(await settled(folder, [...keep, 'out.img'], [inner])).toEqual(nothingLeft);
 }, 600_000);
 
 mounting('e2fsck', 'debugfs')('50 builds in parallel leave none, and all give a whole image', async () => {
@@ -80,10 +83,12 @@ mounting('e2fsck', 'debugfs')('50 builds in parallel leave none, and all give a 
   const image = smallImage(folder);
   const keep = readdirSync(folder);
   const names = Array.from({ length: 50 }, (_, at) => `out${at}.img`);
-  const results = await Promise.all(names.map((name) => start(image, join(folder, name), folder)));
+  const children = names.map((name) => start(image, join(folder, name), folder));
+  const inner = await Promise.all(children.map(({ pid }) => innerOf(pid)));
+  const results = await Promise.all(children);
   expect(results.map(({ exitCode }) => exitCode)).toEqual(names.map(() => 0));
   for (const name of names) expectWhole(join(folder, name));
-  expect(await settled(folder, [...keep, ...names])).toEqual(nothingLeft);
+  expect(await settled(folder, [...keep, ...names], inner)).toEqual(nothingLeft);
 }, 600_000);
 
 mounting()('SIGTERM and SIGINT end it as they would any program, and take away what was begun', async () => {
@@ -92,10 +97,11 @@ mounting()('SIGTERM and SIGINT end it as they would any program, and take away w
   const keep = readdirSync(folder);
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     const child = start(image, join(folder, 'out.img'), folder);
+    const inner = innerOf(child.pid);
     await sleep(500);
     child.kill(signal);
     const { signal: ended, exitCode } = await child;
     expect(ended ?? exitCode).toBe(signal);
-    expect(await settled(folder, keep)).toEqual(nothingLeft);
+    expect(await settled(folder, keep, [await inner])).toEqual(nothingLeft);
   }
 });

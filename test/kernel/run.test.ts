@@ -69,7 +69,7 @@ describe('run', () => {
     for (const text of [manifest, stdout, stderr]) expect(text).not.toContain(secret);
     expect(holds(image, secret)).toBe(false);
     expect(leftovers(folder, readdirSync(folder))).toMatchObject({ loops: [], mounts: [], processes: [], namespaces: [] });
-  });
+  }, 600_000);
 
   it('fails the build when a command fails or takes too long, and nothing is left', async () => {
     const before = readdirSync(folder);

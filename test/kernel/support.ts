@@ -1,6 +1,7 @@
 /** What the tests of the kernel's way share: who may run them, images with roots that only the kernel reads, and what a build may leave behind. */
 import { closeSync, ftruncateSync, openSync, readFileSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { test } from 'vitest';
 import { needs, output, run } from '../support/oracle.js';
 import { smallImage, smallPrograms } from '../support/small.js';
@@ -60,29 +61,46 @@ export interface Leftovers {
   readonly files: string[];
 }
 
-/** Everything of builds in `folder` that the machine still has: loop devices on files of it (also deleted ones), mounts, processes, and files that are not outputs. */
-export function leftovers(folder: string, outputs: readonly string[]): Leftovers {
-  const loops = output('losetup', ['--list', '--noheadings', '--output', 'NAME,BACK-FILE']).toString().split('\n').filter((line) => line.includes('/proc/driver/') || line.includes('/proc/tty/') || line.includes(folder));
+/** The process in the namespace that a command has started: it has the number of its child from the first moment on. */
+export async function innerOf(outer: number | undefined): Promise<number | undefined> {
+  for (let tries = 0; tries < 400; tries++) {
+    try {
+      const [child] = readFileSync(`/proc/${outer}/task/${outer}/children`, 'latin1').trim().split(' ');
+      if (child) return Number(child);
+    } catch {
+      return undefined; // it has ended before it started one
+    }
+    await sleep(10);
+  }
+  return undefined;
+}
+
+/**
+ * What the machine still has of builds in `folder`: loop devices on files of it, or on those that the processes `inner` hid; mounts here and in their processes;
+ * processes, and files that are not outputs. Other tests mount at the same time: nothing of theirs is looked at.
+ */
+export function leftovers(folder: string, outputs: readonly string[], inner: readonly (number | undefined)[] = []): Leftovers {
+  const names = [folder, ...inner.filter((pid) => pid !== undefined).map((pid) => `/file${pid}-`)];
+  const loops = output('losetup', ['--list', '--noheadings', '--output', 'NAME,BACK-FILE']).toString().split('\n').filter((line) => names.some((name) => line.includes(name)));
   const found: Leftovers = { loops, mounts: [], processes: [], namespaces: [], files: readdirSync(folder).filter((name) => !outputs.includes(name)).sort() };
   const own = readlinkSync('/proc/self/ns/mnt');
-  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-    const read = (name: string): string => {
-      try {
-        return readFileSync(`/proc/${pid}/${name}`, 'latin1');
-      } catch {
-        return ''; // it is gone
-      }
-    };
-    if (read('environ').includes(`ROCKBERRY_MARK=${folder}\0`)) {
-      found.processes.push(read('cmdline').replaceAll('\0', ' '));
-      try {
-        const namespace = readlinkSync(`/proc/${pid}/ns/mnt`);
-        if (namespace !== own) found.namespaces.push(namespace);
-      } catch {
-        // gone meanwhile
-      }
+  const read = (pid: string, name: string): string => {
+    try {
+      return readFileSync(`/proc/${pid}/${name}`, 'latin1');
+    } catch {
+      return ''; // it is gone
     }
-    if (new RegExp(`${folder}| rockberry `).test(read('mountinfo'))) found.mounts.push(pid);
+  };
+  if (/ rockberry /.test(read('self', 'mountinfo')) || read('self', 'mountinfo').includes(folder)) found.mounts.push('here');
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    if (!read(pid, 'environ').includes(`ROCKBERRY_MARK=${folder}\0`)) continue;
+    found.processes.push(read(pid, 'cmdline').replaceAll('\0', ' '));
+    try {
+      const namespace = readlinkSync(`/proc/${pid}/ns/mnt`);
+      if (namespace !== own) found.namespaces.push(namespace);
+    } catch {
+      // gone meanwhile
+    }
   }
   return found;
 }
