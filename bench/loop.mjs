@@ -49,16 +49,16 @@ const theirs = (pack) => ({
     ${pack ? 'xz -T0 -6 -c "$2/theirs.img" > "$2/theirs.img.xz"' : ''}`, 'sh', base, RUN, String(ROOT_AT), BUSYBOX],
 });
 
-/** Seconds and the most that the filesystem held more than before, in bytes. */
+/** Seconds, and the most that the filesystem held more than before, in bytes. */
 async function measured({ command, args }) {
   clean();
   const used = () => { const { blocks, bfree, bsize } = statfsSync(RUN); return (blocks - bfree) * bsize; };
   const before = used();
   let most = 0;
   const timer = setInterval(() => { most = Math.max(most, used() - before); }, 50);
-  const { seconds, memory } = await once(command, args);
+  const { seconds } = await once(command, args, { memory: false });
   clearInterval(timer);
-  return { seconds, memory, disk: most };
+  return { seconds, disk: most };
 }
 
 const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
@@ -67,8 +67,8 @@ for (const [what, runs, contender] of [['rockberry, raw', RUNS, ours('ours.img')
   say(`${what}: ${runs} runs`);
   const seen = [];
   for (let run = 0; run < runs; run++) seen.push(await measured(contender));
-  rows.push({ what, seconds: median(seen.map(({ seconds }) => seconds)), megabytesOfDisk: Math.round(Math.max(...seen.map(({ disk }) => disk)) / 1e6), megabytesOfMemory: Math.round(Math.max(...seen.map(({ memory }) => memory)) / 1e6) });
+  rows.push({ what, seconds: median(seen.map(({ seconds }) => seconds)), megabytesOfDisk: Math.round(Math.max(...seen.map(({ disk }) => disk)) / 1e6) });
 }
 rmSync(RUN, { recursive: true });
-process.stdout.write(`${rows.map(({ what, seconds, megabytesOfDisk, megabytesOfMemory }) => `${what.padEnd(32)}${seconds.toFixed(1).padStart(8)} s${String(megabytesOfDisk).padStart(8)} MB of disk${String(megabytesOfMemory).padStart(7)} MB of memory`).join('\n')}\n`);
+process.stdout.write(`${rows.map(({ what, seconds, megabytesOfDisk }) => `${what.padEnd(32)}${seconds.toFixed(1).padStart(8)} s${String(megabytesOfDisk).padStart(8)} MB of disk`).join('\n')}\n`);
 writeFileSync(join(WORK, 'loop.json'), `${JSON.stringify(rows, null, 2)}\n`);
