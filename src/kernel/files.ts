@@ -10,7 +10,6 @@ import { systemCode } from '../device/host.js';
 import { RockberryError } from '../errors.js';
 import type { Attributes, Content, Entry, FileSystem, FileType, Stat, Time } from '../fs/filesystem.js';
 import { decodeText, encodeText } from '../fs/names.js';
-import type { Finding } from '../report.js';
 import { attributeReader, type AttributeReader } from './attributes.js';
 import type { MountPoint } from './mounts.js';
 
@@ -20,7 +19,7 @@ const SLASH = Buffer.from('/');
 const SELINUX = 'security.selinux';
 
 /** Everything but what only a filesystem on a device of its own can tell. */
-export type KernelFiles = Omit<FileSystem, 'type' | 'info' | 'flush'> & {
+export type KernelFiles = Omit<FileSystem, 'type' | 'info' | 'flush' | 'check'> & {
   /** Something else wrote to the mount: what is remembered of it no longer holds. */
   forget(): void;
   /** Gives SELinux labels to those of the paths that have none. */
@@ -124,8 +123,10 @@ class MountedFiles implements KernelFiles {
     this.done(path, () => {
       const { at, found } = this.place(path);
       if (found && typeOfStats(found) !== 'symlink') throw unexpected(path, 'a symbolic link or nothing', found);
+      const wanted = Buffer.from(encodeText(target));
+      if (found && readlinkSync(at, { encoding: 'buffer' }).equals(wanted)) return this.settle(path, at, found, attributes);
       if (found) unlinkSync(at);
-      symlinkSync(Buffer.from(encodeText(target)), at);
+      symlinkSync(wanted, at);
       const kept = found ? { uid: Number(found.uid), gid: Number(found.gid) } : { uid: 0, gid: 0 };
       this.settle(path, at, undefined, { ...kept, mtime: this.time, ...attributes });
     });
@@ -166,12 +167,6 @@ class MountedFiles implements KernelFiles {
       else unlinkSync(at);
       this.touchParent(path);
     });
-  }
-
-  /** A filesystem that the kernel mounts is as sound as the kernel can tell. */
-  check(): Finding[] {
-    this.mount.directory();
-    return [];
   }
 
   /** The host's bytes of a path, and what is there; undefined when a part of the way is missing. Throws 'path' when a part of it is no directory. */

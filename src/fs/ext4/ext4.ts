@@ -16,7 +16,7 @@ import { entries } from './directory.js';
 import { footprintOf, layoutOf, writtenParts } from './footprint.js';
 import { type Inode, typeOfEntry } from './inode.js';
 import { metadataOf } from './metadata.js';
-import { Namespace } from './namespace.js';
+import { Namespace, type Place } from './namespace.js';
 import { ownersOf } from './owners.js';
 import { freeBlocks, newestTime, readRawSuperblock, readSuperblock, type Superblock } from './superblock.js';
 import { readTarget, writeTarget } from './symlink.js';
@@ -130,10 +130,23 @@ class Ext4 implements StoredFileSystem {
   makeLink(path: string, target: string, attributes: Attributes = {}): void {
     this.volume.operate(() => {
       const place = this.names.place(path);
-      const inode = this.names.at(place) ?? this.names.create(place, 'symlink', attributes);
-      if (inode.type !== 'symlink') throw new RockberryError('path', `expected a symbolic link or nothing at ${path}, found a ${inode.type}`);
+      const found = this.names.at(place);
+      if (found && found.type !== 'symlink') throw new RockberryError('path', `expected a symbolic link or nothing at ${path}, found a ${found.type}`);
+      const inode = found && !this.isSharedLink(found, target) ? found : this.newLink(place, found, attributes);
       this.settle(inode, writeTarget(this.volume, inode, encodeText(target)), attributes);
     });
+  }
+
+  /** A link with a second name that is to point elsewhere: the other name keeps its target, as with `ln -sf`. */
+  private isSharedLink(inode: Inode, target: string): boolean {
+    return inode.links > 1 && decodeText(readTarget(this.volume, inode)) !== target;
+  }
+
+  private newLink(place: Place, before: Inode | undefined, attributes: Attributes): Inode {
+    if (!before) return this.names.create(place, 'symlink', attributes);
+    const { uid, gid } = before;
+    this.names.unlink(place);
+    return this.names.create(this.names.place(place.path), 'symlink', { uid, gid, ...attributes });
   }
 
   makeHardLink(path: string, existing: string): void {

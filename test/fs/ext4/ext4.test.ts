@@ -162,6 +162,13 @@ describe('writes what e2fsck finds clean', () => {
       fs.makeLink('/etc/slow', 'short');
       clean('links replaced');
       expect([fs.readLink('/etc/fast'), fs.readLink('/etc/slow')]).toEqual(['t'.repeat(100), 'short']);
+      fs.makeHardLink('/etc/fast-too', '/etc/slow');
+      fs.makeLink('/etc/slow', 'elsewhere');
+      clean('one name of a link replaced');
+      expect(image.debugfs('stat /etc/fast-too')).toContain('Fast link dest: "short"');
+      expect(image.debugfs('stat /etc/slow')).toContain('Fast link dest: "elsewhere"');
+      expect([stat(image, '/etc/fast-too').links, stat(image, '/etc/slow').links]).toEqual(['1', '1']);
+      fs.remove('/etc/fast-too');
       fs.makeHardLink('/etc/second', '/etc/file');
       clean('hard link');
       expect(stat(image, '/etc/second').links).toBe('2');
