@@ -32,6 +32,9 @@ export function hostError(error: unknown, doing: string, path: string, needed?: 
   return new RockberryError('io', `cannot ${doing} ${path}: ${reason}`, { cause: error });
 }
 
+/** PATH with sbin, where mount, losetup and blkid are: an ordinary user's may lack it. */
+export const systemPath = (): string => `${process.env.PATH ?? ''}:/usr/sbin:/sbin`;
+
 /** Fills `target` from the file's `offset` on, in bytes; false when the file ends before. System errors pass through. */
 export function readFully(fd: number, target: Uint8Array, offset: number): boolean {
   let done = 0;

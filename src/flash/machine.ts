@@ -2,7 +2,7 @@
 import { readFileSync, readdirSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { hostError } from '../device/host.js';
+import { hostError, systemPath } from '../device/host.js';
 import { RockberryError } from '../errors.js';
 
 export interface Ran {
@@ -22,8 +22,8 @@ export interface Machine {
   realPath(path: string): string;
 }
 
-/** Messages in English, sizes without separators, and sbin, where blkid is: Debian leaves it out for ordinary users. */
-const environment = (): NodeJS.ProcessEnv => ({ LC_ALL: 'C', PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin` });
+/** Messages in English, sizes without separators. */
+const environment = (): NodeJS.ProcessEnv => ({ LC_ALL: 'C', PATH: systemPath() });
 const LIMIT = 60_000; // milliseconds
 
 async function run(program: string, args: readonly string[]): Promise<Ran> {

@@ -1,8 +1,10 @@
 /** A partition that the kernel mounts, as a filesystem on a device of its own. Where our own driver reads it too, that one tells what only the device's bytes do. */
 import { statfsSync } from 'node:fs';
+import type { Range } from '../bytes/ranges.js';
 import type { BlockDevice } from '../device/device.js';
-import type { FileSystemInfo, Footprint, StoredFileSystem } from '../fs/filesystem.js';
+import type { FileSystemInfo, Footprint, Owner, StoredFileSystem } from '../fs/filesystem.js';
 import type { PlacedPartition } from '../image/backend.js';
+import type { Finding } from '../report.js';
 import { kernelFiles, type KernelFiles } from './files.js';
 import type { MountPoint } from './mounts.js';
 import { namesOf } from './superblocks.js';
@@ -20,33 +22,23 @@ export function kernelFileSystem({ device, holds, own, time }: PlacedPartition, 
     mount.release();
     return own();
   };
-  const bound = bind(files);
-  return {
-    ...bound,
+  return Object.assign(files, {
     type: holds,
     info: () => settled()?.info() ?? infoOf(holds, device, mount),
     flush: () => mount.release(),
-    check: () => settled()?.check() ?? bound.check(),
+    check(): Finding[] {
+      const checked = settled();
+      if (!checked) mount.directory(); // as sound as the kernel can tell
+      return checked?.check() ?? [];
+    },
     allocated: () => settled()?.allocated() ?? whole,
     metadata: () => settled()?.metadata() ?? { places: [], blockSize: 4096, looksLike: () => false },
     layout: () => `${holds} mounted as number ${number}`, // never that of another one: only their files are compared
     footprint: () => whole,
-    footprints: (directory): Footprint[] => bound.list(directory).map((entry) => ({ ...entry, ranges: whole })),
-    owners: (ranges) => settled()?.owners(ranges) ?? ranges.map((range) => ({ range, words: `the ${holds} filesystem`, about: null, at: null })),
-    written: (path) => settled()?.written(path) ?? [{ offset: 0, length: bound.stat(path)?.size ?? 0 }],
-  };
-}
-
-/** Its functions as values: they are spread over another object. */
-function bind(files: KernelFiles): KernelFiles {
-  return {
-    stat: (path) => files.stat(path), list: (path) => files.list(path), read: (path, offset, length) => files.read(path, offset, length), readLink: (path) => files.readLink(path),
-    xattrs: (path) => files.xattrs(path), write: (path, content, attributes) => files.write(path, content, attributes), append: (path, content) => files.append(path, content),
-    truncate: (path, size) => files.truncate(path, size), makeDirectory: (path, attributes) => files.makeDirectory(path, attributes),
-    makeLink: (path, target, attributes) => files.makeLink(path, target, attributes), makeHardLink: (path, existing) => files.makeHardLink(path, existing),
-    rename: (from, to) => files.rename(from, to), change: (path, attributes) => files.change(path, attributes), remove: (path) => files.remove(path), check: () => files.check(),
-    forget: () => files.forget(), labelMissing: (wanted) => files.labelMissing(wanted),
-  };
+    footprints: (directory: string): Footprint[] => files.list(directory).map((entry) => ({ ...entry, ranges: whole })),
+    owners: (ranges: readonly Range[]): Owner[] => settled()?.owners(ranges) ?? ranges.map((range) => ({ range, words: `the ${holds} filesystem`, about: null, at: null })),
+    written: (path: string) => settled()?.written(path) ?? [{ offset: 0, length: files.stat(path)?.size ?? 0 }],
+  });
 }
 
 function infoOf(type: string, device: BlockDevice, mount: MountPoint): FileSystemInfo {

@@ -3,10 +3,11 @@
  * takes the mounts away and frees their loop devices. Node cannot unshare itself, so the program starts itself again there; a parent that is killed takes the
  * child with it (prctl(2), PR_SET_PDEATHSIG).
  */
-import { existsSync, readlinkSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { readlinkSync } from 'node:fs';
 import { execa } from 'execa';
+import { systemPath } from '../device/host.js';
 import { RockberryError } from '../errors.js';
+import { findProgram } from '../run/programs.js';
 
 const MARK = 'ROCKBERRY_NAMESPACE'; // "PID NAMESPACE" of the parent
 const PROGRAMS = ['setpriv', 'unshare', 'mount', 'umount'];
@@ -26,20 +27,21 @@ export function isPrivate(): boolean {
 export function whyNoKernel(): string | undefined {
   if (process.platform !== 'linux') return 'mounting needs Linux';
   if (process.geteuid?.() !== 0) return 'mounting needs root';
-  const missing = PROGRAMS.filter((program) => !(`${process.env.PATH ?? ''}:/usr/sbin:/sbin`).split(delimiter).some((directory) => directory !== '' && existsSync(join(directory, program))));
+  const missing = PROGRAMS.filter((program) => findProgram(program) === undefined);
   return missing.length > 0 ? `mounting needs ${missing.join(' and ')} (package util-linux)` : undefined;
 }
 
 /** The command that does the same with the kernel's help, for messages. */
 export function kernelCommand(): string {
-  const words = ['rockberry', ...process.argv.slice(2).filter((word) => word !== '--backend' && word !== 'auto' && word !== 'user'), '--backend', 'loop'];
+  const given = process.argv.slice(2);
+  const words = ['rockberry', ...given.filter((word, at) => word !== '--backend' && given[at - 1] !== '--backend'), '--backend', 'loop'];
   return ['sudo', ...words.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`))].join(' ');
 }
 
 /** Runs the same command there, with `extra` arguments; its exit status. A signal that ends it ends this process, too. */
 export async function runPrivately(extra: readonly string[]): Promise<number> {
   const args = ['--pdeathsig', 'KILL', '--', 'unshare', '--mount', '--propagation', 'private', '--', process.execPath, ...process.execArgv, ...process.argv.slice(1), ...extra];
-  const child = execa('setpriv', args, { stdio: 'inherit', reject: false, cleanup: false, env: { PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin`, [MARK]: `${process.pid} ${ownNamespace()}` } });
+  const child = execa('setpriv', args, { stdio: 'inherit', reject: false, cleanup: false, env: { PATH: systemPath(), [MARK]: `${process.pid} ${ownNamespace()}` } });
   const pass = (signal: NodeJS.Signals): void => void child.kill(signal);
   for (const signal of SIGNALS) process.on(signal, pass);
   const { exitCode, signal, originalMessage } = await child;

@@ -1,9 +1,8 @@
 /** Programs of util-linux and attr, run and waited for. Arguments go as arrays; messages come in English. */
 import { execaSync } from 'execa';
+import { systemPath } from '../device/host.js';
 import { RockberryError } from '../errors.js';
 
-/** mkfs, blkid and losetup live in sbin, which an ordinary user's PATH may lack. */
-const environment = (): NodeJS.ProcessEnv => ({ PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin`, LC_ALL: 'C' });
 const LIMIT = 10 * 60_000; // milliseconds
 const MOST = 2 ** 29; // bytes of output: the attributes of every file of an image
 
@@ -18,7 +17,7 @@ const PACKAGES: Readonly<Record<string, string>> = { getfattr: 'attr', setfattr:
 /** Errors: `missing-program`; `io` when it was killed. A status other than 0 is the caller's. */
 export function runProgram(program: string, args: readonly string[], input?: Uint8Array): Ran {
   const ran = execaSync(program, args, {
-    env: environment(), extendEnv: false, reject: false, timeout: LIMIT, encoding: 'buffer', maxBuffer: MOST, stripFinalNewline: false, ...(input ? { input } : { stdin: 'ignore' as const }),
+    env: { PATH: systemPath(), LC_ALL: 'C' }, extendEnv: false, reject: false, timeout: LIMIT, encoding: 'buffer', maxBuffer: MOST, stripFinalNewline: false, ...(input ? { input } : { stdin: 'ignore' as const }),
   });
   const stderr = Buffer.from(ran.stderr).toString('utf8').trim();
   if (ran.exitCode !== undefined) return { status: ran.exitCode, stdout: Buffer.from(ran.stdout), stderr };

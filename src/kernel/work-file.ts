@@ -26,9 +26,8 @@ interface Piece extends Range {
 export interface WorkFile {
   /** In our own namespace. */
   readonly path: string;
+  /** A fork of it is a view over the bytes as they are while nothing is mounted for writing. */
   readonly overlay: Overlay;
-  /** A view to be written to independently, over the bytes as they are while nothing is mounted for writing. */
-  fork(): Overlay;
 }
 
 let count = 0;
@@ -111,7 +110,7 @@ function workFile(fd: number, path: string, base: ReadableDevice, pieces: readon
       return coalesce(pieces.filter((piece) => (hasData(piece) ? isChanged(piece, fill) : piece.hash !== undefined)).flatMap((piece) => differing(piece, read, base)), PAGE - 1);
     },
   };
-  return { path, overlay, fork: overlay.fork };
+  return { path, overlay };
 }
 
 type Read = (offset: number, length: number) => Uint8Array;

@@ -2,9 +2,9 @@
  * Where a group's own structures lie, told from a superblock alone: for filesystems whose groups are not on disk yet, or no longer. Numbers are blocks.
  * Sources: kernel fs/ext4/balloc.c (ext4_num_base_meta_clusters), fs/ext4/super.c (descriptor_loc); e2fsprogs lib/ext2fs/closefs.c (ext2fs_super_and_bgd_loc2).
  */
-import { crc16, crc32c } from '../../bytes/crc.js';
 import { setU16, setU32, u16, u32 } from '../../bytes/fields.js';
 import type { ReadableDevice } from '../../device/device.js';
+import { bitmapChecksum, descriptorChecksum } from './checksums.js';
 import { hasSuperblock, type Superblock } from './superblock.js';
 
 export function groupFirst(sb: Superblock, group: number): number {
@@ -82,22 +82,13 @@ export function hasDescriptorChecksums(sb: Superblock): boolean {
 
 /** Brings bg_checksum up to date (kernel: ext4_group_desc_csum). */
 export function sealDescriptor(sb: Superblock, group: number, raw: Uint8Array): void {
-  if (!hasDescriptorChecksums(sb)) return;
-  const number = new Uint8Array(4);
-  setU32(number, 0, group);
-  if (sb.checksumSeed === undefined) {
-    setU16(raw, 0x1e, crc16(crc16(crc16(crc16(0xffff, sb.uuid), number), raw.subarray(0, 0x1e)), raw.subarray(0x20)));
-    return;
-  }
-  const head = crc32c(crc32c(crc32c(sb.checksumSeed, number), raw.subarray(0, 0x1e)), new Uint8Array(2));
-  setU16(raw, 0x1e, crc32c(head, raw.subarray(0x20)) & 0xffff);
+  if (hasDescriptorChecksums(sb)) setU16(raw, 0x1e, descriptorChecksum(sb, group, raw));
 }
 
 /** Stores a bitmap's checksum in its descriptor (kernel: fs/ext4/bitmap.c); nothing without metadata_csum. */
 export function sealBitmap(sb: Superblock, raw: Uint8Array, kind: 'block' | 'inode', bitmap: Uint8Array): void {
   if (sb.checksumSeed === undefined) return;
-  const bits = kind === 'block' ? sb.blocksPerGroup : sb.inodesPerGroup;
-  const sum = crc32c(sb.checksumSeed, bitmap.subarray(0, bits / 8));
+  const sum = bitmapChecksum(sb, sb.checksumSeed, bitmap, kind);
   const [low, high] = kind === 'block' ? [0x18, 0x38] : [0x1a, 0x3a];
   setU16(raw, low, sum & 0xffff);
   if (sb.descriptorSize >= 64) setU16(raw, high, sum >>> 16);

@@ -4,14 +4,14 @@
  *
  * A group with BLOCK_UNINIT or INODE_UNINIT has no bitmap on disk yet: it is computed when looked at, and written when it is first changed.
  */
-import { crc16, crc32c } from '../../bytes/crc.js';
-import { setU16, setU32, u16, u32 } from '../../bytes/fields.js';
+import { setU16, u16, u32 } from '../../bytes/fields.js';
 import type { Range } from '../../bytes/ranges.js';
 import { coalesce } from '../../bytes/ranges.js';
 import type { BlockDevice } from '../../device/device.js';
 import { RockberryError } from '../../errors.js';
 import { setBits } from './bits.js';
 import type { BlockCache } from './cache.js';
+import { bitmapChecksum, descriptorChecksum } from './checksums.js';
 import { freeBlocks, freeInodes, hasSuperblock, setFreeBlocks, setFreeInodes, type Superblock } from './superblock.js';
 import type { UndoLog } from './undo.js';
 
@@ -190,16 +190,7 @@ export class Groups {
 
   /** What bg_checksum must be (kernel: ext4_group_desc_csum); 0 without checksums. */
   checksum(group: number): number {
-    const raw = this.raw(group);
-    const number = new Uint8Array(4);
-    setU32(number, 0, group);
-    if (this.sb.checksumSeed !== undefined) {
-      const head = crc32c(crc32c(crc32c(this.sb.checksumSeed, number), raw.subarray(0, 0x1e)), new Uint8Array(2));
-      return crc32c(head, raw.subarray(0x20)) & 0xffff;
-    }
-    if (!this.sb.roCompat('uninit_bg')) return 0;
-    const head = crc16(crc16(crc16(0xffff, this.sb.uuid), number), raw.subarray(0, 0x1e));
-    return crc16(head, raw.subarray(0x20));
+    return descriptorChecksum(this.sb, group, this.raw(group));
   }
 
   private edit(group: number): Uint8Array {
@@ -338,8 +329,7 @@ export class Groups {
   }
 
   private bitmapChecksum(bitmap: Uint8Array, kind: 'block' | 'inode'): number {
-    const bits = kind === 'block' ? this.sb.blocksPerGroup : this.sb.inodesPerGroup;
-    const sum = crc32c(this.sb.checksumSeed!, bitmap.subarray(0, bits / 8));
+    const sum = bitmapChecksum(this.sb, this.sb.checksumSeed!, bitmap, kind);
     return this.wide ? sum : sum & 0xffff;
   }
 
