@@ -49,11 +49,11 @@ export const KUBERNETES: Version = { major: 1, minor: 36 };
 
 export function openNode(image: Image, { target, kubernetes = KUBERNETES, placed = [] }: NodeOptions = {}): Node {
   const tree = image.tree();
-  const stat = (path: string): Stat | undefined => quietly(() => tree.stat(tree.resolve(path)));
+  const stat = oncePerPath((path) => quietly(() => tree.stat(tree.resolve(path))));
   return {
     image, tree, target, kubernetes, placed, stat,
     text: (path) => (stat(path)?.type === 'file' ? readText(tree, path) : undefined),
-    names: (path) => (stat(path)?.type === 'directory' ? tree.list(path).map(({ name }) => name) : []),
+    names: oncePerPath((path) => (stat(path)?.type === 'directory' ? tree.list(path).map(({ name }) => name) : [])),
     commandLines: once(() => findCommandLines(tree)),
     kernels: once(() => findKernels(tree)),
   };
@@ -72,4 +72,16 @@ function quietly<T>(work: () => T | undefined): T | undefined {
 function once<T>(work: () => T): () => T {
   let known: { readonly value: T } | undefined;
   return () => (known ??= { value: work() }).value;
+}
+
+const MAXIMUM_KNOWN = 20_000; // paths
+
+/** Rules ask the same of the same paths, and none of them writes. */
+function oncePerPath<T>(work: (path: string) => T): (path: string) => T {
+  const known = new Map<string, { readonly value: T }>();
+  return (path) => {
+    const found = known.get(path) ?? { value: work(path) };
+    if (known.size < MAXIMUM_KNOWN) known.set(path, found);
+    return found.value;
+  };
 }

@@ -54,7 +54,7 @@ class Ext4 implements StoredFileSystem {
   }
 
   stat(path: string): Stat | undefined {
-    return this.volume.operate(() => {
+    return this.volume.look(() => {
       const inode = this.names.find(path);
       return inode && {
         type: inode.type, mode: inode.permissions, uid: inode.uid, gid: inode.gid, size: inode.size, mtime: inode.time('mtime'), inode: inode.number, links: inode.links,
@@ -63,7 +63,7 @@ class Ext4 implements StoredFileSystem {
   }
 
   list(path: string): Entry[] {
-    return this.volume.operate(() => {
+    return this.volume.look(() => {
       const found: Entry[] = [];
       for (const entry of entries(this.names.directory(this.names.needType(path, 'directory')), this.names.format)) {
         const name = decodeName(entry.name);
@@ -74,15 +74,15 @@ class Ext4 implements StoredFileSystem {
   }
 
   read(path: string, offset?: number, length?: number): Uint8Array {
-    return this.volume.operate(() => readContent(this.volume, this.names.needType(path, 'file'), offset, length));
+    return this.volume.look(() => readContent(this.volume, this.names.needType(path, 'file'), offset, length));
   }
 
   readLink(path: string): string {
-    return this.volume.operate(() => decodeText(readTarget(this.volume, this.names.needType(path, 'symlink'))));
+    return this.volume.look(() => decodeText(readTarget(this.volume, this.names.needType(path, 'symlink'))));
   }
 
   xattrs(path: string): ReadonlyMap<string, Uint8Array> {
-    return this.volume.operate(() => getXattrs(this.volume, this.names.need(path)));
+    return this.volume.look(() => getXattrs(this.volume, this.names.need(path)));
   }
 
   /** Attributes after contents: contents that changed carry the new times, and the attributes' own time comes last. */
@@ -182,11 +182,11 @@ class Ext4 implements StoredFileSystem {
   }
 
   allocated(): Range[] {
-    return this.volume.operate(() => allocatedBytes(this.volume.sb, this.volume.groups));
+    return this.volume.look(() => allocatedBytes(this.volume.sb, this.volume.groups));
   }
 
   metadata(): Metadata {
-    return this.volume.operate(() => metadataOf(this.volume));
+    return this.volume.look(() => metadataOf(this.volume));
   }
 
   layout(): string {
@@ -194,11 +194,11 @@ class Ext4 implements StoredFileSystem {
   }
 
   footprint(path: string): Range[] {
-    return this.volume.operate(() => footprintOf(this.volume, this.names.need(path)));
+    return this.volume.look(() => footprintOf(this.volume, this.names.need(path)));
   }
 
   footprints(directory: string): Footprint[] {
-    return this.volume.operate(() => {
+    return this.volume.look(() => {
       const found: Footprint[] = [];
       for (const entry of entries(this.names.directory(this.names.needType(directory, 'directory')), this.names.format)) {
         const name = decodeName(entry.name);
@@ -211,11 +211,11 @@ class Ext4 implements StoredFileSystem {
   }
 
   owners(ranges: readonly Range[]): Owner[] {
-    return this.volume.operate(() => ownersOf(this.volume, this.names.format, ranges));
+    return this.volume.look(() => ownersOf(this.volume, this.names.format, ranges));
   }
 
   written(path: string): Range[] {
-    return this.volume.operate(() => writtenParts(this.volume, this.names.needType(path, 'file')));
+    return this.volume.look(() => writtenParts(this.volume, this.names.needType(path, 'file')));
   }
 }
 

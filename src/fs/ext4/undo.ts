@@ -9,6 +9,10 @@ export class UndoLog {
   /** Grows with every change of metadata and every roll-back: what was found out before may not hold any more. */
   changes = 0;
 
+  get isRunning(): boolean {
+    return this.running;
+  }
+
   /** Calls `save` the first time that `key` is about to change in this operation; what it returns puts the old state back. */
   before(key: string, save: () => () => void): void {
     this.changes++;
@@ -18,7 +22,6 @@ export class UndoLog {
   }
 
   run<T>(work: () => T): T {
-    if (this.running) return work(); // an operation inside an operation is a part of it
     this.running = true;
     try {
       return work();

@@ -1,4 +1,4 @@
-/** One open ext4: the device with everything that its parts share. Inodes are handed out once per operation, so that all parts see one copy. */
+/** One open ext4: the device with everything that its parts share. Inodes are handed out once per operation that writes, so that all parts see one copy. */
 import type { BlockDevice } from '../../device/device.js';
 import { RockberryError } from '../../errors.js';
 import type { Time } from '../filesystem.js';
@@ -9,6 +9,8 @@ import { Inode, ROOT_INODE } from './inode.js';
 import { newestTime, seal, setWriteTime, SUPERBLOCK_OFFSET, type Superblock } from './superblock.js';
 import { UndoLog } from './undo.js';
 
+const MAXIMUM_KNOWN = 10_000; // inodes that look() keeps
+
 export class Volume {
   readonly undo = new UndoLog();
   readonly cache: BlockCache;
@@ -16,6 +18,7 @@ export class Volume {
   readonly allocator: Allocator;
   readonly time: Time;
   private readonly inodes = new Map<number, Inode>();
+  private knownAt = 0; // changes of the undo log
   private readonly writes: (() => void)[] = [];
 
   constructor(readonly device: BlockDevice, readonly sb: Superblock, time?: Time) {
@@ -25,8 +28,23 @@ export class Volume {
     this.time = time ?? newestTime(sb.raw);
   }
 
+  /** An operation that only reads. Its inodes stay known until something changes: whoever reads asks for the same paths again and again. */
+  look<T>(work: () => T): T {
+    if (this.undo.isRunning) return work();
+    const { changes } = this.undo;
+    if (changes !== this.knownAt || this.inodes.size >= MAXIMUM_KNOWN) this.inodes.clear();
+    this.knownAt = changes;
+    try {
+      return this.undo.run(work);
+    } finally {
+      this.cache.trim();
+    }
+  }
+
   /** One operation, reading or writing: it happens whole or not at all. */
   operate<T>(work: () => T): T {
+    if (this.undo.isRunning) return work(); // an operation inside an operation is a part of it
+    this.inodes.clear();
     try {
       return this.undo.run(() => {
         const result = work();
