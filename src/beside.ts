@@ -60,7 +60,7 @@ export async function stageBeside(output: string, sha256: string, bmap: string, 
   const texts = { bmap, checksum: checksumText(basename(output), sha256), manifest: manifestText(manifest) };
   const staged: Staged[] = [];
   try {
-    for (const kind of ['bmap', 'checksum', 'manifest'] as const) staged.push(await stageOutput(output + ENDINGS[kind], piecesOf(texts[kind]), { force: true }));
+    for (const kind of ['bmap', 'checksum', 'manifest'] as const) staged.push(await stageOutput(output + ENDINGS[kind], piecesOf(texts[kind]), { force: true, flushLater: true }));
     return staged;
   } catch (error) {
     staged.forEach((file) => file.discard());

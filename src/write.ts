@@ -85,8 +85,8 @@ export async function writeImage(job: WriteJob, target: Target): Promise<{ reado
 /** The image first, then what stands beside it; files beside an older image go before, so that none ever describes another image. */
 function publish(output: string, [image, ...beside]: readonly Staged[]): void {
   if (beside.length > 0) for (const ending of Object.values(ENDINGS)) rmSync(output + ending, { force: true });
-  image!.commit();
-  beside.forEach((file) => file.commit());
+  image!.commit(beside.length === 0);
+  beside.forEach((file, at) => file.commit(at === beside.length - 1));
 }
 
 function signal(): { readonly given: Promise<void>; give(): void } {

@@ -10,7 +10,7 @@ import { equalBytes } from '../bytes/fields.js';
 import { overlapsAny, rangeEnd, type Range } from '../bytes/ranges.js';
 import { RockberryError } from '../errors.js';
 import type { Overlay, ReadableDevice } from '../device/device.js';
-import type { FileDevice } from '../device/file.js';
+import type { FileDevice, FilePart } from '../device/file.js';
 import { firstDifference } from '../device/same-bytes.js';
 import { silentProgress } from '../report.js';
 import { CHUNK_LIMIT, type Chunk } from './chunks.js';
@@ -30,7 +30,6 @@ const TOUCHED = { xz: 1, gzip: 6, zstd: 3 } as const;
 const PIECE = MIB;
 /** Of what an image has behind its base's end: nearly all of it zeros. */
 const TAIL = 8 * MIB;
-const COPY = MIB;
 
 /** How the chunks of one format become a file again. */
 interface Joiner<C extends Chunk> extends Encoder {
@@ -54,8 +53,8 @@ export interface SpliceOptions extends EncodeOptions {
 }
 
 export interface Splice {
-  /** The new image file in order, in the base's own format; each piece is valid until the next is asked for. */
-  readonly bytes: AsyncIterable<Uint8Array>;
+  /** The new image file in order, in the base's own format; what stays as it is comes as parts of the base's file. */
+  readonly bytes: AsyncIterable<Uint8Array | FilePart>;
   /** What was encoded anew, in order; complete when all bytes were taken. */
   readonly encoded: readonly EncodedPiece[];
 }
@@ -68,7 +67,7 @@ export function canSplice(base: DecodedImage): boolean {
 /** `overlay` lies on the base's device. `visit` sees the plain bytes of what is encoded anew. */
 export function spliceImage(base: DecodedImage, path: string, overlay: Overlay, options: SpliceOptions = {}): Splice {
   const encoded: EncodedPiece[] = [];
-  const bytes = async function* (): AsyncIterable<Uint8Array> {
+  const bytes = async function* (): Splice['bytes'] {
     if (base.format === 'raw') return;
     yield* join(await joinerFor(base, path, options), { file: base.file, base: base.device, plain: overlay, changes: overlay.changes(), prefetch: base.prefetch, encoded }, options);
   };
@@ -87,14 +86,13 @@ interface Job extends AheadJob {
   readonly file: FileDevice;
 }
 
-async function* join<C extends Chunk>(joiner: Joiner<C>, job: Job, options: SpliceOptions): AsyncIterable<Uint8Array> {
+async function* join<C extends Chunk>(joiner: Joiner<C>, job: Job, options: SpliceOptions): Splice['bytes'] {
   const { file, plain } = job;
   const size = options.blockSize ?? PIECE;
   const touched = new Set(touchedChunks(joiner, job.changes));
   const tail = split({ offset: job.base.size, length: plain.size - job.base.size }, options.blockSize ?? TAIL);
   const ahead = encodeAhead(joiner, job, [...[...touched].map((chunk) => split(chunk.plain, size)), tail], { ...options, size });
   const progress = options.progress ?? silentProgress;
-  const room = Buffer.allocUnsafeSlow(COPY);
   void ahead.begin().then(() => options.whenBusy?.());
   yield* joiner.start();
   for (const chunk of joiner.chunks) {
@@ -103,7 +101,7 @@ async function* join<C extends Chunk>(joiner: Joiner<C>, job: Job, options: Spli
     } else if (chunk.packed.length > 0) {
       const { head, from } = joiner.copy(chunk);
       if (head.length > 0) yield head;
-      yield* copied(file, from, rangeEnd(chunk.packed), room);
+      yield { file, offset: from, length: rangeEnd(chunk.packed) - from };
     }
     progress.advance(chunk.plain.offset + chunk.plain.length, plain.size);
   }
@@ -112,15 +110,6 @@ async function* join<C extends Chunk>(joiner: Joiner<C>, job: Job, options: Spli
     progress.advance(offset + length, plain.size);
   }
   yield* joiner.end();
-}
-
-/** A part of the packed file, in pieces that are valid until the next is asked for. */
-function* copied(file: FileDevice, from: number, end: number, room: Buffer): Iterable<Uint8Array> {
-  for (let at = from; at < end; at += room.length) {
-    const piece = room.subarray(0, Math.min(room.length, end - at));
-    file.readInto(at, piece);
-    yield piece;
-  }
 }
 
 /** The ranges that are encoded, and hashed, alone: the pieces of chunks that are touched. */

@@ -1,5 +1,6 @@
 /** A file or block device of the host, read-only. */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import type { Range } from '../bytes/ranges.js';
 import { RockberryError } from '../errors.js';
 import { type ReadableDevice, checkBounds } from './device.js';
 import { hostError, readFully } from './host.js';
@@ -31,8 +32,16 @@ function sizeOf(fd: number, path: string): number {
 
 /** A file of the host. */
 export interface FileDevice extends ReadableDevice {
+  /** Its descriptor while it is open, for a thread that reads it. */
+  readonly fd: number;
+  readonly path: string;
   /** As read, into memory of the caller's, all of which is filled: for those who read much, and would make as much garbage. */
   readInto(offset: number, target: Uint8Array): void;
+}
+
+/** Bytes of a file, not read yet. */
+export interface FilePart extends Range {
+  readonly file: FileDevice;
 }
 
 /** Opens a regular file or a block device for reading. Errors are `io` and name the path; a file that shrank since is one too. */
@@ -61,7 +70,7 @@ export function fileDevice(fd: number, size: number, path: string): FileDevice {
     if (!complete) throw new RockberryError('io', `expected ${target.length} bytes at offset ${offset} of ${path}, but the file has become shorter than ${size} bytes`);
   };
   return {
-    size, readInto,
+    size, fd, path, readInto,
     read(offset, length) {
       checkBounds(size, offset, length, `file ${path}`); // before so much is allocated
       const data = Buffer.allocUnsafe(length);

@@ -8,6 +8,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
+import type { FilePart } from '../device/file.js';
 import { hostError, systemCode } from '../device/host.js';
 import { RockberryError } from '../errors.js';
 import { type Progress, silentProgress } from '../report.js';
@@ -22,8 +23,8 @@ export interface Staged {
   readonly sha256: string;
   /** Resolves when all of it is on the disk: to be awaited before commit(). */
   readonly flushed: Promise<void>;
-  /** Gives it its name; what had the name before is replaced only with `force`. */
-  commit(): void;
+  /** Gives it its name; what had the name before is replaced only with `force`. Names of one directory that come together are flushed with the last one. */
+  commit(isLast?: boolean): void;
   /** Removes it; harmless after commit(). */
   discard(): void;
 }
@@ -163,12 +164,12 @@ interface Part {
 function stagedFile({ part, path, force, bytes, sha256, flushed }: Part): Staged {
   return {
     path: part, bytes, sha256, flushed,
-    commit() {
+    commit(isLast = true) {
       try {
         if (force) renameSync(part, path);
         else linkIntoPlace(part, path);
         untrack(part);
-        syncDirectory(dirname(path));
+        if (isLast) syncDirectory(dirname(path));
       } catch (error) {
         throw hostError(error, 'write', path);
       }
@@ -202,7 +203,7 @@ function flushAndClose(fd: number, path: string): Promise<void> {
 }
 
 /** Writes all pieces to a temporary file beside `path` and flushes it to the disk. On any error nothing is left behind. */
-export async function stageOutput(path: string, pieces: AsyncIterable<Uint8Array>, options: StageOptions = {}): Promise<Staged> {
+export async function stageOutput(path: string, pieces: AsyncIterable<Uint8Array | FilePart>, options: StageOptions = {}): Promise<Staged> {
   const output = resolve(path);
   const force = options.force ?? false;
   checkOutput(output, force);
@@ -212,20 +213,20 @@ export async function stageOutput(path: string, pieces: AsyncIterable<Uint8Array
   const sink = createSink(fd, { sparse: options.sparse ?? false, ...(cloned && { only: options.cloneOf!.changed }) });
   try {
     for await (const piece of pieces) {
-      await sink.write(piece);
+      await ('file' in piece ? sink.copy(piece) : sink.write(piece));
       progress.advance(sink.bytes(), Math.max(options.total ?? 0, sink.bytes()));
     }
     const sha256 = await sink.finish();
     const bytes = sink.bytes();
     ftruncateSync(fd, bytes);
     if (fstatSync(fd).size !== bytes) throw new RockberryError('io', `expected ${bytes} bytes in ${part}, found ${fstatSync(fd).size}`);
-    sink.close();
+    await sink.close();
     const flushed = flushAndClose(fd, path);
     open = false;
     if (!options.flushLater) await flushed;
     return stagedFile({ part, path: output, force, bytes, sha256, flushed });
   } catch (error) {
-    sink.close();
+    await sink.close();
     if (open) closeSync(fd);
     rmSync(part, { force: true });
     untrack(part);

@@ -2,15 +2,19 @@
 import { write } from 'node:fs';
 import { isZero } from '../bytes/fields.js';
 import { type Range, rangeEnd } from '../bytes/ranges.js';
+import type { FilePart } from '../device/file.js';
 import { createHasher } from './hasher.js';
 
 export interface Sink {
   /** Resolves when the piece may be reused. System errors pass through. */
   write(piece: Uint8Array): Promise<void>;
+  /** Bytes of another file. Resolves before they are written: finish() waits for them, and until then the other file stays open. */
+  copy(part: FilePart): Promise<void>;
   /** SHA-256 of everything written, lower-case hexadecimal. */
   finish(): Promise<string>;
   bytes(): number;
-  close(): void;
+  /** Resolves when nothing is written any more. */
+  close(): Promise<void>;
 }
 
 /** Smaller runs of zeros are written: a filesystem's block. */
@@ -70,6 +74,10 @@ export function createSink(fd: number, { sparse, only }: SinkOptions): Sink {
       offset += piece.length;
       const failed = (await Promise.allSettled([hashed, ...writes])).find((result) => result.status === 'rejected'); // none may go on when the file is closed
       if (failed) throw failed.reason;
+    },
+    async copy(part) {
+      await hasher.copy(part, fd, offset);
+      offset += part.length;
     },
     finish: () => hasher.finish(),
     bytes: () => offset,

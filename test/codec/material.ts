@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
+import type { FilePart } from '../../src/device/file.js';
 import { RockberryError } from '../../src/errors.js';
 import { type DecodedImage, type OpenOptions, openImage } from '../../src/codec/codec.js';
 
@@ -51,9 +52,9 @@ export async function failureOf(path: string): Promise<RockberryError> {
   throw new Error(`expected an error for ${path}, but it was read`);
 }
 
-export async function gather(pieces: AsyncIterable<Uint8Array>): Promise<Buffer> {
+export async function gather(pieces: AsyncIterable<Uint8Array | FilePart>): Promise<Buffer> {
   const all: Uint8Array[] = [];
-  for await (const piece of pieces) all.push(Uint8Array.from(piece)); // its memory may be used again
+  for await (const piece of pieces) all.push('file' in piece ? piece.file.read(piece.offset, piece.length) : Uint8Array.from(piece)); // its memory may be used again
   return Buffer.concat(all);
 }
 

@@ -1,10 +1,11 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmodSync, linkSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, linkSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { rolldown } from 'rolldown';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { openFileDevice, type FileDevice, type FilePart } from '../../src/device/file.js';
 import { checkOutput, stageOutput } from '../../src/output/atomic.js';
 
 const NOBODY = 65534;
@@ -95,6 +96,37 @@ describe('staged output', () => {
   });
 });
 
+describe('parts of another file', () => {
+  const data = Buffer.from(Array.from({ length: 3_000_001 }, (_, at) => (at * 7919) % 251));
+  const parts = async function* (source: FileDevice, ...list: (Uint8Array | readonly [number, number])[]): AsyncIterable<Uint8Array | FilePart> {
+    for (const part of list) yield part instanceof Uint8Array ? part : { file: source, offset: part[0], length: part[1] };
+  };
+  const sourceFile = (): string => {
+    const path = join(directory, 'source');
+    writeFileSync(path, data);
+    return path;
+  };
+
+  test('stand between bytes in the order in which they came', async () => {
+    const source = openFileDevice(sourceFile());
+    const staged = await stageOutput(out, parts(source, Buffer.from('head'), [1000, 2_000_000], Buffer.alloc(900_000, 3), [0, 1], [3_000_000, 1], [5, 0], Buffer.from('end'), [17, 300_000]));
+    source.close();
+    const wanted = Buffer.concat([Buffer.from('head'), data.subarray(1000, 2_001_000), Buffer.alloc(900_000, 3), data.subarray(0, 1), data.subarray(3_000_000), Buffer.from('end'), data.subarray(17, 300_017)]);
+    expect(staged).toMatchObject({ bytes: wanted.length, sha256: sha256(wanted) });
+    staged.commit();
+    expect(Buffer.compare(readFileSync(out), wanted)).toBe(0);
+  });
+
+  test('of a file that has become shorter: an error that names it, and nothing is left', async () => {
+    const path = sourceFile();
+    const source = openFileDevice(path);
+    truncateSync(path, 1_500_000);
+    await expect(stageOutput(out, parts(source, [0, 3_000_000], Buffer.from('end')))).rejects.toMatchObject({ code: 'io', message: `cannot read ${path}: it has become shorter` });
+    source.close();
+    expect(readdirSync(directory)).toEqual(['source']);
+  });
+});
+
 describe('outputs that cannot be', () => {
   test('are refused before any work', () => {
     const input = join(directory, 'base.img');
@@ -144,6 +176,13 @@ describe('a full disk', () => {
       await expect(staged).rejects.toMatchObject({ code: 'no-space', message: `cannot write ${join(tiny, 'out.img')}: no space left on the disk (2500000 bytes are needed)` });
       expect(readdirSync(tiny)).toEqual([]);
     }
+    const large = join(directory, 'large');
+    writeFileSync(large, Buffer.alloc(2_000_000, 1));
+    const source = openFileDevice(large);
+    const copied = stageOutput(join(tiny, 'out.img'), (async function* () { yield { file: source, offset: 0, length: 2_000_000 }; })());
+    await expect(copied).rejects.toMatchObject({ code: 'no-space', message: `cannot write ${join(tiny, 'out.img')}: no space left on the disk` });
+    source.close();
+    expect(readdirSync(tiny)).toEqual([]);
   });
 });
 
