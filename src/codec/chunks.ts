@@ -190,6 +190,26 @@ function chunkScan<C extends Chunk>(chunks: readonly C[], decoder: ChunkDecoder<
   };
 }
 
+/** Chunks of which the next one is fetched, too, by those who read here and there: of smaller ones it costs less to wait for what is needed. */
+const LARGE = 16 * 2 ** 20;
+
+/**
+ * Decodes, at once and on all cores, the chunks that hold these offsets (bytes of the image, those beyond its end left out), and with `wide` the one after a
+ * large one: as many of them as stay in the cache, in the order given. Where partitions begin is read first, in several places of the image.
+ */
+export async function prefetchAt({ chunks, prefetch }: { readonly chunks: readonly Chunk[]; readonly prefetch: Prefetch }, offsets: readonly number[], wide = false): Promise<void> {
+  const indices = new Set(offsets.flatMap((offset) => {
+    const index = chunkAt(chunks, offset);
+    return wide && (chunks[index]?.plain.length ?? 0) >= LARGE ? [index, index + 1] : [index];
+  }));
+  const found = [...indices].flatMap((index) => chunks[index]?.plain ?? []);
+  let bytes = 0;
+  await Promise.all(found.map(({ offset, length }) => {
+    bytes += length;
+    return bytes <= (wide ? WIDE_CACHE : CACHE_LIMIT) ? prefetch({ offset, length: 1 }, false) : undefined;
+  }));
+}
+
 const SCAN_PIECE = 4 * 2 ** 20;
 
 /** The scan of a device that needs no decoding, or was decoded when it was opened: there is nothing to verify, only to visit. */

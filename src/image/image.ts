@@ -4,6 +4,7 @@
  */
 import { RockberryError, withPlace } from '../errors.js';
 import type { Progress } from '../report.js';
+import { prefetchAt } from '../codec/chunks.js';
 import { openImage, type DecodedImage } from '../codec/codec.js';
 import { sliceDevice, type BlockDevice, type Overlay, type ReadableDevice } from '../device/device.js';
 import { createOverlay } from '../device/overlay.js';
@@ -102,13 +103,13 @@ async function openDecoded(path: string, decoded: DecodedImage, options: OpenIma
   const overlay = backend ? await backend.overlay({ ...decoded, device }) : on(device);
   if (now && device !== decoded.device) growLast(overlay, now.roles.root!, now.partitions);
   now?.overlay.close();
-  return openOver(path, decoded, overlay, backend);
+  return openOver(path, decoded, overlay, backend, options.wide);
 }
 
-async function openOver(path: string, decoded: DecodedImage, overlay: Overlay, backend: Backend | undefined): Promise<Image> {
+async function openOver(path: string, decoded: DecodedImage, overlay: Overlay, backend: Backend | undefined, wide = false): Promise<Image> {
+  if (wide) await prefetchAt(decoded, [0], wide); // with the table comes what the firmware reads
   const table = readPartitionTable(overlay);
-  // Where partitions begin is looked at next, in several places of the image: decoded at once, on all cores.
-  await Promise.all(table.partitions.map(({ start }) => (start < decoded.device.size ? decoded.prefetch({ offset: start, length: 1 }, false) : undefined)));
+  await prefetchAt(decoded, table.partitions.map(({ start }) => start), wide);
   const time = imageTime(overlay, table);
   const openFat = await loadFat();
   const partitions = table.partitions.map((partition) => openPartition(overlay, partition, [openExt4, openFat], time, backend));

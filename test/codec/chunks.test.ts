@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type Chunk, chunkAt, chunkedDevice } from '../../src/codec/chunks.js';
+import { type Chunk, chunkAt, chunkedDevice, prefetchAt } from '../../src/codec/chunks.js';
 
 const LENGTHS = [10, 0, 10, 5, 0, 0, 20, 10, 0];
 const starts = LENGTHS.map((_, index) => LENGTHS.slice(0, index).reduce((sum, length) => sum + length, 0));
@@ -57,5 +57,20 @@ describe('a device of chunks', () => {
     expect(decoded).toEqual([0, 2, 3]);
     await prefetch({ offset: 25, length: 30 });
     expect(decoded).toEqual([0, 2, 3, 6, 7]);
+  });
+
+  test('where partitions begin: what a hostile table names is fetched only as far as the cache reaches', async () => {
+    const MIB = 2 ** 20;
+    const large = Array.from({ length: 40 }, (_, index): Chunk => ({ packed: { offset: index, length: 1 }, plain: { offset: index * 24 * MIB, length: 24 * MIB } }));
+    const fetched = async (offsets: readonly number[], wide?: boolean): Promise<number[]> => {
+      const seen: number[] = [];
+      await prefetchAt({ chunks: large, prefetch: async ({ offset }) => void seen.push(offset / (24 * MIB)) }, offsets, wide);
+      return seen;
+    };
+    const every = large.map(({ plain }) => plain.offset + 512);
+    expect(await fetched(every)).toEqual([0, 1]);
+    expect(await fetched([0, 300 * MIB, 778 * MIB, 2 ** 52], true)).toEqual([0, 1, 12, 13, 32, 33]);
+    expect(await fetched(every, true)).toEqual([0, 1, 2, 3, 4, 5]);
+    expect(await fetched([large.length * 24 * MIB - 1, 2 ** 52], true)).toEqual([39]);
   });
 });
