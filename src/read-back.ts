@@ -66,7 +66,7 @@ export async function judgeOverlay(job: Applied): Promise<ReadBack> {
 
 /** A spliced file is the base's chunks and what was encoded of the overlay, bit for bit; throws `io` where the disk did not keep that. */
 export async function readSpliced(base: Base, staged: Staged, encoded: readonly EncodedPiece[]): Promise<void> {
-  const written = await openImage(staged.path);
+  const written = await openImage(staged.path, { once: true });
   try {
     await verifySplice(base.image.decoded, base.path, encoded, written, staged.path);
   } finally {

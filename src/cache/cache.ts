@@ -3,7 +3,7 @@
  * block the same image in blocks. A build gives the same bytes with the cache, without it, and when two builds share it: entries appear whole, by rename.
  */
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync, writevSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { userDirectory } from '../device/host.js';
 import { RockberryError } from '../errors.js';
@@ -60,10 +60,8 @@ export function openCache(directory = userDirectory('cache'), limit = DEFAULT_LI
     return join(directory, base, file);
   };
   const entries = (): (CacheEntry & { used: number })[] => names(directory).filter((name) => NAME.test(name)).map((base) => describe(directory, base));
-  const put = (base: string, file: string, content: string | Uint8Array): void => {
-    const temporary = place(base, `.${file}.${process.pid}.tmp`);
-    writeFileSync(temporary, content, { mode: 0o600 }); // it holds what the base holds
-    renameSync(temporary, place(base, file));
+  const put = (base: string, file: string, ...parts: readonly Uint8Array[]): void => {
+    replaceFile(place(base, file), place(base, `.${file}.${process.pid}.tmp`), parts);
   };
   const trim = (keep: string): void => {
     const oldest = entries().sort((a, b) => a.used - b.used || (a.base < b.base ? -1 : 1));
@@ -89,7 +87,7 @@ export function openCache(directory = userDirectory('cache'), limit = DEFAULT_LI
       mkdirSync(join(directory, base), { recursive: true });
       const staged = await stageOutput(place(base, file), pieces, { force: true });
       staged.commit();
-      put(base, `${file}.sha256`, `${staged.sha256} ${staged.bytes}\n`);
+      put(base, `${file}.sha256`, Buffer.from(`${staged.sha256} ${staged.bytes}\n`));
       trim(base);
       return place(base, file);
     },
@@ -101,7 +99,7 @@ export function openCache(directory = userDirectory('cache'), limit = DEFAULT_LI
     },
     keepScan(base, record) {
       mkdirSync(join(directory, base), { recursive: true });
-      put(base, SCAN, JSON.stringify(record));
+      put(base, SCAN, Buffer.from(JSON.stringify(record)));
       trim(base);
     },
     ...notes({ place, put, trim }), ...identities(directory),
@@ -117,7 +115,7 @@ export function openCache(directory = userDirectory('cache'), limit = DEFAULT_LI
 
 interface Places {
   place(base: string, file: string): string;
-  put(base: string, file: string, content: string | Uint8Array): void;
+  put(base: string, file: string, ...parts: readonly Uint8Array[]): void;
   trim(keep: string): void;
 }
 
@@ -125,12 +123,11 @@ function notes({ place, put, trim }: Places): Pick<Cache, 'note' | 'keepNote'> {
   return {
     note(base, name) {
       const [digest, content] = split(readIfThere(place(base, name)));
-      return digest !== undefined && sha256(content).equals(digest) ? content : undefined;
+      return digest !== undefined && sha256([content]).equals(digest) ? content : undefined;
     },
     keepNote(base, name, parts) {
-      const content = Buffer.concat(parts);
       mkdirSync(dirname(place(base, name)), { recursive: true });
-      put(base, name, Buffer.concat([sha256(content), content]));
+      put(base, name, sha256(parts), ...parts);
       trim(base);
     },
   };
@@ -170,8 +167,34 @@ function describe(directory: string, base: string): CacheEntry & { used: number 
   };
 }
 
-function sha256(content: Uint8Array): Buffer {
-  return createHash('sha256').update(content).digest();
+function sha256(parts: readonly Uint8Array[]): Buffer {
+  return parts.reduce((hash, part) => hash.update(part), createHash('sha256')).digest();
+}
+
+function replaceFile(path: string, temporary: string, parts: readonly Uint8Array[]): void {
+  try {
+    writeParts(temporary, parts);
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
+  }
+}
+
+const AT_ONCE = 512; // parts: a system call takes at most 1024
+
+/** A new file that only its owner reads: it holds what the base holds. The parts are not put together first: they may be many MiB. */
+function writeParts(path: string, parts: readonly Uint8Array[]): void {
+  const fd = openSync(path, 'w', 0o600);
+  try {
+    for (let at = 0; at < parts.length; at += AT_ONCE) {
+      const some = parts.slice(at, at + AT_ONCE);
+      const length = some.reduce((sum, part) => sum + part.length, 0);
+      if (writevSync(fd, some) !== length) throw new RockberryError('no-space', `cannot write ${path}: no space left on the disk`);
+    }
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** A file as the host knows it; the time of the last change of its inode cannot be set back. */

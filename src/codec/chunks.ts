@@ -14,6 +14,8 @@ export interface Chunk {
 export const CHUNK_LIMIT = 64 * 2 ** 20;
 /** Decoded chunks kept, in bytes; one chunk is always kept. Two blocks as `xz -T0` makes them, of 24 MiB. */
 const CACHE_LIMIT = 48 * 2 ** 20;
+/** The same for those who read every chunk once. */
+export const ONCE_CACHE = 4 * 2 ** 20;
 /** The same for those who read here and there in the image and keep little else in memory: six such blocks. */
 export const WIDE_CACHE = 144 * 2 ** 20;
 
@@ -52,6 +54,8 @@ export type Prefetch = (range: Range, ahead?: boolean) => Promise<void>;
 
 /** Buffers of dropped chunks that are used again: without them, reading an image through makes garbage of its whole size, and collecting that takes longer than decoding. */
 const MAX_SPARE = 4;
+/** Of those, in bytes; one is always kept. */
+const SPARE_LIMIT = 32 * 2 ** 20;
 
 /** Decoded chunks by index, the least recently used dropped first. What is kept is only ever copied from, so that its memory can be used again. */
 class ChunkCache {
@@ -98,7 +102,7 @@ class ChunkCache {
   }
 
   #recycle(data: Uint8Array): void {
-    if (this.#spare.length === MAX_SPARE) this.#spare.shift();
+    if (this.#spare.length === Math.min(MAX_SPARE, Math.max(1, Math.floor(SPARE_LIMIT / data.length)))) this.#spare.shift();
     this.#spare.push(Buffer.from(data.buffer));
   }
 }

@@ -3,13 +3,13 @@ import { type Progress, silentProgress } from '../report.js';
 import { rangeEnd } from '../bytes/ranges.js';
 import type { ReadableDevice } from '../device/device.js';
 import { openFileDevice, type FileDevice } from '../device/file.js';
-import { CHUNK_LIMIT, type Chunk, type ChunkDecoder, type Prefetch, type Scan, WIDE_CACHE, chunkedDevice, deviceScan, plainSize } from './chunks.js';
+import { CHUNK_LIMIT, type Chunk, type ChunkDecoder, type Prefetch, type Scan, ONCE_CACHE, WIDE_CACHE, chunkedDevice, deviceScan, plainSize } from './chunks.js';
 import { HEAD_LENGTH, type ImageFormat, detectFormat } from './detect.js';
 import { decodeGzip } from './gzip.js';
 import { loadLzma } from './liblzma.js';
 import { loadZstd } from './libzstd.js';
 import { spool } from './spool.js';
-import { readXzChunks, wrapBlock } from './xz.js';
+import { readXzChunks, wrapBlock, wrappingRoom } from './xz.js';
 import { readZstdFrames } from './zstd-format.js';
 import { knowingZeros } from './zeros.js';
 import { decodeUnsized, zstdChunks } from './zstd.js';
@@ -38,8 +38,12 @@ export interface OpenOptions {
   readonly temporaryDirectory?: string;
   /** More decoded blocks are kept, for those who read here and there. */
   readonly wide?: boolean;
+  /** Fewer, for those who read every block once. */
+  readonly once?: boolean;
 }
 
+/** Of a chunk that is decoded in memory: what cannot be compressed becomes a little longer, and only what is hostile much. */
+const PACKED_LIMIT = CHUNK_LIMIT + 2 ** 20;
 const INPUT_PIECE = 2 ** 20;
 /** Starting a process costs as much as decoding about so many bytes: smaller chunks are not worth one each. */
 const PROCESS_WORTH = 2 ** 20;
@@ -53,7 +57,7 @@ interface Opened {
 
 /** What the openers of the formats work with. */
 interface Source {
-  readonly file: ReadableDevice;
+  readonly file: FileDevice;
   readonly path: string;
   readonly progress: Progress;
   /** Decoded bytes kept. */
@@ -66,10 +70,10 @@ interface Source {
 
 const nothingToFetch: Prefetch = () => Promise.resolve();
 
-function sourceOf(file: ReadableDevice, path: string, options: OpenOptions): Source {
+function sourceOf(file: FileDevice, path: string, options: OpenOptions): Source {
   const progress = options.progress ?? silentProgress;
   return {
-    file, path, progress, keep: options.wide ? WIDE_CACHE : undefined,
+    file, path, progress, keep: options.wide ? WIDE_CACHE : options.once ? ONCE_CACHE : undefined,
     async *pieces(offset, length) {
       for (let at = 0; at < length; at += INPUT_PIECE) {
         yield file.read(offset + at, Math.min(INPUT_PIECE, length - at));
@@ -90,7 +94,7 @@ function sourceOf(file: ReadableDevice, path: string, options: OpenOptions): Sou
 /** Whether chunks are decoded one by one when they are read: none is too large for memory, nor so small that processes would do nothing but start. */
 function isReadInParts(chunks: readonly Chunk[], isProgram: boolean): boolean {
   const worthIt = !isProgram || chunks.length <= 1 + plainSize(chunks) / PROCESS_WORTH;
-  return worthIt && chunks.every((chunk) => chunk.plain.length <= CHUNK_LIMIT);
+  return worthIt && chunks.every(({ plain, packed }) => plain.length <= CHUNK_LIMIT && packed.length <= PACKED_LIMIT);
 }
 
 async function openXz(source: Source): Promise<Opened> {
@@ -102,9 +106,24 @@ async function openXz(source: Source): Promise<Opened> {
     return { device, chunks, prefetch: nothingToFetch, scan: deviceScan(device) };
   }
   const place = (chunk: Chunk): string => `${path}: xz block at offset ${chunk.packed.offset}, bytes ${chunk.plain.offset} to ${rangeEnd(chunk.plain)} of the image`;
+  const spare: Buffer[] = []; // as many as are used at once: fresh memory for every block would cost more than decoding it, and would scatter
   const decoder = knowingZeros(file, {
-    decodeSync: (chunk, room) => lzma.decodeSync(wrapBlock(file, chunk), chunk.plain.length, place(chunk), room),
-    decode: async (chunk, room) => lzma.decode(wrapBlock(file, chunk), chunk.plain.length, place(chunk), room),
+    decodeSync(chunk, room) {
+      const memory = spare.pop() ?? Buffer.allocUnsafeSlow(wrappingRoom(chunks));
+      try {
+        return lzma.decodeSync(wrapBlock(file, chunk, memory), chunk.plain.length, place(chunk), room);
+      } finally {
+        spare.push(memory);
+      }
+    },
+    async decode(chunk, room) {
+      const memory = spare.pop() ?? Buffer.allocUnsafeSlow(wrappingRoom(chunks));
+      try {
+        return await lzma.decode(wrapBlock(file, chunk, memory), chunk.plain.length, place(chunk), room);
+      } finally {
+        spare.push(memory);
+      }
+    },
   });
   return { ...chunkedDevice(chunks, decoder, source.keep), chunks };
 }

@@ -4,6 +4,7 @@
  */
 import type { NativeLZMA } from 'node-liblzma';
 import { RockberryError } from '../errors.js';
+import { inTurns } from './turns.js';
 import { damaged, decodeError, exactly, filter, filterPieces, filterSync, hasProgram } from './program.js';
 
 /** One whole .xz stream in, its plain bytes out. `plain` is the exact number of bytes that must come out; anything else is corrupt. */
@@ -100,7 +101,7 @@ function addonLzma(addon: Addon): Lzma {
         decoder.close();
       }
     },
-    encode: (plain, preset, check) => addon.xzAsync(asBuffer(plain), { preset, check, chunkSize: 2 ** 20 }),
+    encode: inTurns(async (plain: Uint8Array, preset: number, check: number) => addon.xzAsync(asBuffer(plain), { preset, check, chunkSize: 2 ** 20 })),
     async *decodePieces(input, what) {
       const target = Buffer.allocUnsafeSlow(PIECE);
       const decoder = new Decoder();

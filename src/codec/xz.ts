@@ -2,6 +2,7 @@
 import { isZero } from '../bytes/fields.js';
 import { rangeEnd } from '../bytes/ranges.js';
 import type { ReadableDevice } from '../device/device.js';
+import type { FileDevice } from '../device/file.js';
 import { RockberryError } from '../errors.js';
 import type { Chunk } from './chunks.js';
 import { PLAIN_LIMIT } from './spool.js';
@@ -121,9 +122,21 @@ export function readXzChunks(file: ReadableDevice, path: string): XzChunk[] {
   return chunks;
 }
 
-/** A block as an .xz file of its own: the index repeats the sizes, so that the decoder verifies them too. */
-export function wrapBlock(file: ReadableDevice, chunk: XzChunk): Uint8Array {
+/** Bytes around a block that is wrapped: stream header, index of one record with two sizes of up to nine bytes (3.1.2), stream footer. */
+const AROUND = 2 * HEADER_LENGTH + 32;
+
+/** A room for every block of these, for wrapBlock. */
+export function wrappingRoom(chunks: readonly XzChunk[]): number {
+  return chunks.reduce((most, { packed }) => Math.max(most, packed.length), 0) + AROUND;
+}
+
+/** A block as an .xz file of its own, made in `room`: the index repeats the sizes, so that the decoder verifies them too. */
+export function wrapBlock(file: FileDevice, chunk: XzChunk, room: Buffer): Uint8Array {
   const index = encodeIndex([{ unpadded: chunk.unpadded, plain: chunk.plain.length }]);
-  const block = file.read(chunk.packed.offset, chunk.packed.length);
-  return Buffer.concat([encodeStreamHeader(chunk.check), block, index, encodeStreamFooter(chunk.check, index.length)]);
+  room.set(encodeStreamHeader(chunk.check));
+  const end = HEADER_LENGTH + chunk.packed.length;
+  file.readInto(chunk.packed.offset, room.subarray(HEADER_LENGTH, end));
+  room.set(index, end);
+  room.set(encodeStreamFooter(chunk.check, index.length), end + index.length);
+  return room.subarray(0, end + index.length + HEADER_LENGTH);
 }

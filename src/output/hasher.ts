@@ -1,6 +1,6 @@
 /**
  * SHA-256 on a thread of its own: hashing takes longer than reading and writing an image together, so that it alone decides how long a copy takes.
- * Pieces go there through two buffers of shared memory; runs of zeros, of which images are full, go as a number; parts of another file the thread reads, hashes
+ * Pieces go there through a few buffers of shared memory; runs of zeros, of which images are full, go as a number; parts of another file the thread reads, hashes
  * and writes itself. What is only one small piece is hashed without a thread.
  */
 import { createHash } from 'node:crypto';
@@ -20,8 +20,8 @@ export interface Hasher {
   close(): Promise<void>;
 }
 
-const SLOT = 4 * 2 ** 20;
-const SLOTS = 2;
+const SLOT = 2 ** 20;
+const SLOTS = 4;
 /** Messages that may wait for the thread. */
 const AHEAD = 4;
 /** Bytes that are copied at once: they stay in the processor's cache from reading to writing. */
