@@ -46,12 +46,23 @@ export function action<F extends Common>(work: Work<F>): (...given: unknown[]) =
     const terminal = new Terminal({ json: flags.json ?? false, debug: flags.debug ?? false });
     const run = (): Promise<number> => work(terminal, flags, ...(given.slice(0, -2) as string[]));
     try {
-      process.exitCode = await (flags.backend === undefined ? run() : withKernel(flags.backend, run));
+      process.exitCode = await (flags.backend === undefined ? withoutKernel(command.name(), run) : withKernel(flags.backend, run));
     } catch (error) {
       terminal.error(error);
       process.exitCode = exitStatus(error);
     }
   };
+}
+
+/** A command without the flag that another one has: it must not advise it. */
+async function withoutKernel(name: string, run: () => Promise<number>): Promise<number> {
+  try {
+    return await run();
+  } catch (error) {
+    if (!(error instanceof RockberryError) || !error.needsKernel) throw error;
+    const hint = `${name} does not read such an image; build, inspect, verify, ls, cat, get and diff do, as root on Linux`;
+    throw new RockberryError(error.code, error.message, { hint, cause: error });
+  }
 }
 
 /** A command that may use the kernel: at once when that is asked for, or when it turns out that nothing else will do. */

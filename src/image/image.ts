@@ -94,26 +94,44 @@ export function forkImage(image: Image): Promise<Image> {
 }
 
 async function openDecoded(path: string, decoded: DecodedImage, options: OpenImageOptions): Promise<Image> {
-  const { temporaryDirectory, backend } = options;
+  const { temporaryDirectory, backend, grow, wide } = options;
   const on = (device: ReadableDevice): Overlay => createOverlay(device, temporaryDirectory ? { temporaryDirectory } : {});
-  const now = options.grow && await openOver(path, decoded, on(decoded.device), undefined);
-  if (now) requireRoles(now);
-  const size = now ? grownSize(decoded.device.size, now.roles.root!, options.grow!) : decoded.device.size;
-  const device = size > decoded.device.size ? padded(decoded.device, size) : decoded.device;
-  const overlay = backend ? await backend.overlay({ ...decoded, device }) : on(device);
-  if (now && device !== decoded.device) growLast(overlay, now.roles.root!, now.partitions);
-  now?.overlay.close();
-  return openOver(path, decoded, overlay, backend, options.wide);
+  if (!grow) return openOver(path, decoded, backend ? await backend.overlay(decoded) : on(decoded.device), backend, wide);
+  const now = await openOver(path, decoded, on(decoded.device), undefined);
+  try {
+    requireRoles(now);
+    const root = now.roles.root!;
+    const size = grownSize(decoded.device.size, root, grow);
+    const device = size > decoded.device.size ? padded(decoded.device, size) : decoded.device;
+    const overlay = backend ? await backend.overlay({ ...decoded, device }) : on(device);
+    await closingOnError(overlay, () => device !== decoded.device && growLast(overlay, root, now.partitions));
+    return await openOver(path, decoded, overlay, backend, wide);
+  } finally {
+    now.overlay.close();
+  }
 }
 
-async function openOver(path: string, decoded: DecodedImage, overlay: Overlay, backend: Backend | undefined, wide = false): Promise<Image> {
-  if (wide) await prefetchAt(decoded, [0], wide); // with the table comes what the firmware reads
-  const table = readPartitionTable(overlay);
-  await prefetchAt(decoded, table.partitions.map(({ start }) => start), wide);
-  const time = imageTime(overlay, table);
-  const openFat = await loadFat();
-  const partitions = table.partitions.map((partition) => openPartition(overlay, partition, [openExt4, openFat], time, backend));
-  return assemble({ path, decoded, overlay, table, partitions, time, backend });
+/** What was written to an overlay may lie in a temporary file. */
+async function closingOnError<T>(overlay: Overlay, work: () => T | Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    overlay.close();
+    throw error;
+  }
+}
+
+/** Closes the overlay when that is no image. */
+function openOver(path: string, decoded: DecodedImage, overlay: Overlay, backend: Backend | undefined, wide = false): Promise<Image> {
+  return closingOnError(overlay, async () => {
+    if (wide) await prefetchAt(decoded, [0], wide); // with the table comes what the firmware reads
+    const table = readPartitionTable(overlay);
+    await prefetchAt(decoded, table.partitions.map(({ start }) => start), wide);
+    const time = imageTime(overlay, table);
+    const openFat = await loadFat();
+    const partitions = table.partitions.map((partition) => openPartition(overlay, partition, [openExt4, openFat], time, backend));
+    return assemble({ path, decoded, overlay, table, partitions, time, backend });
+  });
 }
 
 /** Filesystems that rockberry leaves to the kernel. */

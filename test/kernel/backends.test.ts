@@ -73,6 +73,9 @@ describe.each(['xfs', 'btrfs'] as const)('a root in %s', (type) => {
     const asked = await rockberry(['cat', image, '/etc/os-release', '--backend', 'loop'], { nobody: true });
     expect([asked.status, asked.stderr]).toEqual([2, expect.stringContaining('found that mounting needs root')]);
     expect((await rockberry(['cat', image, '/etc/os-release', '--backend', 'user'])).stderr).toContain('add --backend loop');
+    const other = await rockberry(['shrink', image, '-o', join(folder, 'small.img')]); // a command without the flag does not advise it
+    expect([other.status, other.stderr]).toEqual([3, expect.stringContaining('shrink does not read such an image; build, inspect,')]);
+    expect(other.stderr).not.toContain('--backend');
   }, 600_000);
 });
 
