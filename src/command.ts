@@ -42,6 +42,7 @@ export function action<F extends Common>(work: Work<F>): (...given: unknown[]) =
   return async (...given) => {
     const command = given.at(-1) as Command;
     const flags = command.optsWithGlobals<F>();
+    if (flags.debug) process.setSourceMapsEnabled(true); // for what is loaded from here on: the bundle has its lines in src
     const { Terminal } = await import('./terminal.js');
     const terminal = new Terminal({ json: flags.json ?? false, debug: flags.debug ?? false });
     const run = (): Promise<number> => work(terminal, flags, ...(given.slice(0, -2) as string[]));

@@ -80,7 +80,7 @@ class ChunkCache {
       if (this.#bytes + length <= this.limit) break;
       this.#kept.delete(index);
       this.#bytes -= data.length;
-      this.#recycle(data);
+      this.recycle(data);
     }
     const at = this.#spare.findIndex((buffer) => buffer.length === length + 1);
     return at < 0 ? Buffer.allocUnsafeSlow(length + 1) : this.#spare.splice(at, 1)[0]!;
@@ -88,7 +88,7 @@ class ChunkCache {
 
   set(index: number, data: Uint8Array): void {
     if (this.#kept.has(index)) {
-      this.#recycle(data);
+      this.recycle(data);
       return;
     }
     this.#kept.set(index, data);
@@ -101,7 +101,9 @@ class ChunkCache {
     this.#bytes = 0;
   }
 
-  #recycle(data: Uint8Array): void {
+  /** What is not needed any more, for room(). */
+  recycle(data: Uint8Array): void {
+    if (data.length === 0) return;
     if (this.#spare.length === Math.min(MAX_SPARE, Math.max(1, Math.floor(SPARE_LIMIT / data.length)))) this.#spare.shift();
     this.#spare.push(Buffer.from(data.buffer));
   }
@@ -140,7 +142,7 @@ export function chunkedDevice<C extends Chunk>(
     },
     close: () => cache.clear(),
   };
-  return { device, prefetch: prefetcher(chunks, decoder, cache), scan: chunkScan(chunks, decoder) };
+  return { device, prefetch: prefetcher(chunks, decoder, cache), scan: chunkScan(chunks, decoder, cache) };
 }
 
 function prefetcher<C extends Chunk>(chunks: readonly C[], decoder: ChunkDecoder<C>, cache: ChunkCache): Prefetch {
@@ -171,22 +173,26 @@ function prefetcher<C extends Chunk>(chunks: readonly C[], decoder: ChunkDecoder
   };
 }
 
-function chunkScan<C extends Chunk>(chunks: readonly C[], decoder: ChunkDecoder<C>): Scan {
+function chunkScan<C extends Chunk>(chunks: readonly C[], decoder: ChunkDecoder<C>, cache: ChunkCache): Scan {
   return async ({ visit, jobs = availableParallelism(), progress = silentProgress } = {}) => {
     const size = plainSize(chunks);
     let next = 0;
     let done = 0;
     const work = async (): Promise<void> => {
-      let room = Buffer.alloc(0);
+      let room: Buffer = Buffer.alloc(0);
       while (next < chunks.length) {
         const chunk = chunks[next++]!;
         if (chunk.plain.length === 0) continue;
-        if (room.length !== chunk.plain.length + 1) room = Buffer.allocUnsafeSlow(chunk.plain.length + 1);
+        if (room.length !== chunk.plain.length + 1) {
+          cache.recycle(room);
+          room = cache.room(chunk.plain.length);
+        }
         const data = await decoder.decode(chunk, room); // also when nobody looks: an argument of a call that is left out is not evaluated
         visit?.(chunk.plain.offset, data);
         done += chunk.plain.length;
         progress.advance(done, size);
       }
+      cache.recycle(room); // for whoever reads next
     };
     const workers = await Promise.allSettled(Array.from({ length: jobs }, work));
     const failed = workers.find((worker) => worker.status === 'rejected');

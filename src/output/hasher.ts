@@ -116,8 +116,9 @@ function hashingThread(): Hasher {
   });
   worker.on('error', (error: Error) => fail(new RockberryError('io', `the thread that computes SHA-256 failed: ${error.message}`, { cause: error })));
   const until = async (condition: () => boolean): Promise<void> => {
-    while (!condition()) {
+    for (;;) {
       if (failure !== undefined) throw failure;
+      if (condition()) return;
       await new Promise<void>((resolve) => { wake = resolve; });
     }
   };

@@ -62,3 +62,10 @@ describe('ls, cat, get', () => {
     expect(await rockberry(['cat', packed, '/etc/none'])).toMatchObject({ status: 2, stderr: expect.stringMatching(/\/etc\/none/) });
   });
 });
+
+test('--debug shows the stack, with lines of the sources', async () => {
+  const [plain, debug] = [await rockberry(['inspect', '/does/not/exist']), await rockberry(['inspect', '/does/not/exist', '--debug'])];
+  expect([plain.status, debug.status]).toEqual([5, 5]);
+  expect(plain.stderr).not.toMatch(/^ +at /m);
+  expect(debug.stderr).toMatch(/^ +at .*\/src\/inspect\.ts:\d+:\d+\)$/m);
+});
