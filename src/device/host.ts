@@ -32,6 +32,16 @@ export function hostError(error: unknown, doing: string, path: string, needed?: 
   return new RockberryError('io', `cannot ${doing} ${path}: ${reason}`, { cause: error });
 }
 
+/** Whether there is a process of that number; it need not be the one that had it. */
+export function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return systemCode(error) !== 'ESRCH'; // EPERM: it runs, as somebody else
+  }
+}
+
 /** PATH with sbin, where mount, losetup and blkid are: an ordinary user's may lack it. */
 export const systemPath = (): string => `${process.env.PATH ?? ''}:/usr/sbin:/sbin`;
 

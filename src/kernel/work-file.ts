@@ -3,13 +3,13 @@
  * found by the hashes of its pieces as they were decoded, so that the base is decoded again only where something did change.
  */
 import { createHash } from 'node:crypto';
-import { closeSync, constants, ftruncateSync, openSync } from 'node:fs';
+import { closeSync, constants, ftruncateSync, lstatSync, openSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { equalBytes, isZero } from '../bytes/fields.js';
 import { coalesce, overlapsAny, rangeEnd, type Range } from '../bytes/ranges.js';
 import type { DecodedImage } from '../codec/codec.js';
 import { checkBounds, type Overlay, type ReadableDevice } from '../device/device.js';
-import { hostError, readFully, writeFully } from '../device/host.js';
+import { hostError, isRunning, readFully, writeFully } from '../device/host.js';
 import { createOverlay } from '../device/overlay.js';
 import type { Progress } from '../report.js';
 import { dataRanges } from './extents.js';
@@ -34,6 +34,7 @@ let count = 0;
 
 /** In `directory`, which needs room for the image without its holes. Errors: `no-space`, `io`, and those of decoding. */
 export async function decodeToFile(decoded: DecodedImage, directory: string, progress: Progress): Promise<WorkFile> {
+  removeLeft(directory);
   const name = join(directory, `.rockberry-${process.pid}-${++count}.work`);
   const fd = create(name);
   try {
@@ -47,7 +48,22 @@ export async function decodeToFile(decoded: DecodedImage, directory: string, pro
     return workFile(fd, path, decoded.device, pieces.sort((a, b) => a.offset - b.offset)); // they were decoded on all cores, as it came
   } catch (error) {
     closeSync(fd);
+    rmSync(name, { force: true });
     throw hostError(error, 'write a temporary file in', directory, decoded.device.size);
+  }
+}
+
+/** A work file has its name for some milliseconds. */
+const LONGEST = 60_000;
+
+/** What others left that were killed in the moment in which it had a name. It is empty, but nobody else takes it away. */
+function removeLeft(directory: string): void {
+  for (const name of readdirSync(directory)) {
+    const pid = /^\.rockberry-(\d+)-\d+\.work$/.exec(name)?.[1];
+    if (pid === undefined) continue;
+    const path = join(directory, name);
+    const stat = lstatSync(path, { throwIfNoEntry: false });
+    if (stat && (!isRunning(Number(pid)) || Date.now() - stat.mtimeMs > LONGEST)) rmSync(path, { force: true }); // numbers of processes come again
   }
 }
 

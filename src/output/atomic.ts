@@ -9,7 +9,7 @@ import {
 import { basename, dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import type { FilePart } from '../device/file.js';
-import { hostError, systemCode } from '../device/host.js';
+import { hostError, isRunning, systemCode } from '../device/host.js';
 import { RockberryError } from '../errors.js';
 import { type Progress, silentProgress } from '../report.js';
 import { cloneInto, type CloneOf } from './clone.js';
@@ -66,15 +66,6 @@ function track(path: string): void {
 
 function untrack(path: string): void {
   if (live.delete(path) && live.size === 0) for (const signal of SIGNALS) process.removeListener(signal, onSignal);
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return systemCode(error) !== 'ESRCH'; // EPERM: it runs, as somebody else
-  }
 }
 
 /** Removes what earlier runs that were killed have left beside `path`. */

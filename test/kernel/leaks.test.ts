@@ -1,5 +1,6 @@
 /** However a build by mounts ends, the machine has nothing of it afterwards, and the output is whole or absent. */
-import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
@@ -77,6 +78,18 @@ mounting('e2fsck', 'debugfs')(`kill -9 at 30 random points leaves no loop device
   expectWhole(out);
   expect(await settled(folder, [...keep, 'out.img'], [inner])).toEqual(nothingLeft);
 }, 600_000);
+
+mounting()('a work file that was left is taken away by the next build: its process is gone, or has been another one for long', async () => {
+  const folder = scratch();
+  const image = smallImage(folder);
+  const keep = readdirSync(folder);
+  const dead = spawnSync('true').pid;
+  const names = [`.rockberry-${dead}-1.work`, `.rockberry-${process.pid}-1.work`, `.rockberry-${process.pid}-2.work`];
+  for (const name of names) writeFileSync(join(folder, name), '');
+  utimesSync(join(folder, names[1]!), 1e9, 1e9);
+  expect((await start(image, join(folder, 'out.img'), folder)).exitCode).toBe(0);
+  expect(readdirSync(folder).sort()).toEqual([...keep, 'out.img', names[2]!].sort());
+});
 
 mounting('e2fsck', 'debugfs')('50 builds in parallel leave none, and all give a whole image', async () => {
   const folder = scratch();

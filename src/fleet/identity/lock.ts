@@ -5,7 +5,7 @@
 import { readlinkSync, rmSync, symlinkSync, unlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
-import { hostError, systemCode } from '../../device/host.js';
+import { hostError, isRunning, systemCode } from '../../device/host.js';
 import { RockberryError } from '../../errors.js';
 
 const POLL = 50; // milliseconds
@@ -80,15 +80,6 @@ function holderOf(lock: string): string | undefined {
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return undefined;
     throw new RockberryError('refused', `expected a lock of rockberry's at ${lock}, found something else`, { hint: 'move it away', cause: error });
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return systemCode(error) !== 'ESRCH'; // EPERM: it runs, as somebody else
   }
 }
 
