@@ -63,7 +63,7 @@ export interface Ahead {
 }
 
 /** Bytes of small pieces that wait for the encoder, so that it has work while its caller does something else. */
-const HELD = 16 * 2 ** 20;
+const HELD = 8 * 2 ** 20;
 const DIGEST = 32; // bytes
 
 const deflate = promisify<Uint8Array, { level: number }, Buffer>(deflateRaw);
