@@ -1,6 +1,7 @@
 /**
  * npm run bench:fleet: issue 5's figures in one run. 50 nodes of one base with 1.2 GiB of programs in blocks of 4 MiB, as images and as patches, against cp of the
- * compressed base: once, which ends in the page cache, and as many times as there are nodes, each flushed to the disk as ours are; and the memory that it takes, which must not grow with the nodes. The base is bench/base.mjs's, kept in .cache/bench.
+ * compressed base: once, which ends in the page cache, and as many times as there are nodes, each flushed to the disk as ours are; and the memory that it takes,
+ * which must not grow with the nodes. The base is bench/base.mjs's, kept in .cache/bench.
  * ROCKBERRY_BENCH_NODES (50), ROCKBERRY_BENCH_MIB, ROCKBERRY_BENCH_DIR; the table is also written as fleet.json.
  */
 import { spawnSync } from 'node:child_process';

@@ -47,7 +47,7 @@ export function action<F extends Common>(work: Work<F>): (...given: unknown[]) =
     const terminal = new Terminal({ json: flags.json ?? false, debug: flags.debug ?? false });
     const run = (): Promise<number> => work(terminal, flags, ...(given.slice(0, -2) as string[]));
     try {
-      process.exitCode = await (flags.backend === undefined ? withoutKernel(command.name(), run) : withKernel(flags.backend, run));
+      process.exitCode = await (flags.backend === undefined ? withoutKernel(command, run) : withKernel(flags.backend, run));
     } catch (error) {
       terminal.error(error);
       process.exitCode = exitStatus(error);
@@ -55,13 +55,16 @@ export function action<F extends Common>(work: Work<F>): (...given: unknown[]) =
   };
 }
 
-/** A command without the flag that another one has: it must not advise it. */
-async function withoutKernel(name: string, run: () => Promise<number>): Promise<number> {
+/** A command without the flag that others have: it must not advise it, but can name them. */
+async function withoutKernel(command: Command, run: () => Promise<number>): Promise<number> {
   try {
     return await run();
   } catch (error) {
     if (!(error instanceof RockberryError) || !error.needsKernel) throw error;
-    const hint = `${name} does not read such an image; build, inspect, verify, ls, cat, get and diff do, as root on Linux`;
+    let root = command;
+    while (root.parent) root = root.parent;
+    const others = root.commands.filter(({ options }) => options.some(({ long }) => long === '--backend')).map((other) => other.name());
+    const hint = `${command.name()} does not read such an image; ${others.slice(0, -1).join(', ')} and ${others.at(-1)} do, as root on Linux`;
     throw new RockberryError(error.code, error.message, { hint, cause: error });
   }
 }

@@ -5,7 +5,7 @@ import { rangeEnd } from '../../src/bytes/ranges.js';
 import { openFileDevice } from '../../src/device/file.js';
 import { openImage } from '../../src/codec/codec.js';
 import { readXzChunks } from '../../src/codec/xz.js';
-import { encodeIndex, encodeStreamFooter, encodeStreamHeader } from '../../src/codec/xz-format.js';
+import { encodeBlockHeader, encodeIndex, encodeStreamFooter, encodeStreamHeader } from '../../src/codec/xz-format.js';
 import { needs } from '../support/oracle.js';
 import { failureOf, flipped, material, once, readAll, scratch } from './material.js';
 
@@ -47,6 +47,24 @@ describe('xz files are read', () => {
     const { data, image } = await readAll(at('streams.xz', Buffer.concat(parts)));
     expect(Buffer.compare(data, Buffer.concat([material, material, material]))).toBe(0);
     expect(rangeEnd(image.chunks.at(-1)!.plain)).toBe(material.length * 3);
+  });
+
+  needs('xz')('a block that is far longer packed than plain is not read into memory, and comes out right', async () => {
+    const length = 17 * 2 ** 20; // four bytes packed for each of them: beyond what a block of 64 MiB can need
+    const data = Buffer.alloc(length * 4 + 4, Buffer.from([2, 0, 0, 0x5a])); // LZMA2: uncompressed chunks of one byte
+    data[0] = 1;
+    data.fill(0, length * 4);
+    const packed = length * 4 + 1;
+    const header = encodeBlockHeader(packed, length, 1, Uint8Array.of(0x21, 1, 0));
+    const index = encodeIndex([{ unpadded: header.length + packed, plain: length }]);
+    const path = at('long.xz', Buffer.concat([encodeStreamHeader(0), header, data, index, encodeStreamFooter(0, index.length)]));
+    execFileSync('xz', ['-t', path]);
+    const image = await openImage(path);
+    expect(Buffer.compare(image.device.read(0, length), Buffer.alloc(length, 0x5a))).toBe(0);
+    let decoded = 0;
+    await image.scan({ visit: (_, plainBytes) => void (decoded = Math.max(decoded, plainBytes.length)) });
+    expect(decoded).toBeLessThan(length); // it was decoded in pieces, to a file
+    image.close();
   });
 
   needs('xz')('empty streams and streams without blocks add nothing', async () => {
